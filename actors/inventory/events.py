@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from actors.inventory import records
-from actors.inventory.engine import order_view, view
+from actors.inventory.engine import GRAINS_PER_UNIT, is_shifting, order_view, view
 from actors.inventory.views import EventPage, LedgerEntry, OrderView
 from actors.inventory.work import LookUp
 from bus import Message, Topic
@@ -92,57 +93,59 @@ def read_events(work: Work, message: GetEvents) -> EventPage | LookUp:
     entry that says so is made. Nothing else is entered, so that following changes nothing.
     """
     work.settle_if_due()
-    if _has_filled(work.state, work.now_ms):
+    page = _present(work)
+    if _has_filled(work.state, page.now):
         work.settle()
-    state = work.state
-    now = view(state, work.ruleset, work.now_ms, version=work.version, tick=work.context.world.tick)
-    after = message.after
-    if after is None or after >= state.seq:
-        return EventPage(now, state.seq)
-    limit, seq = message.limit, state.seq
+        page = _present(work)
+    after, limit, seq = message.after, message.limit, page.seq
+    if after is None or after >= seq:
+        return page
     if work.context.recent is not None:
         recent = work.context.recent.and_then(work.entries, work.orders)
         entries = recent.after(after, seq, limit)
         if entries is not None:
-            return EventPage(now, seq, entries, recent.orders)
+            return replace(page, entries=entries, orders=recent.orders)
 
     def entries_read(rows: Sequence[Sequence[Row]]) -> LookUp | EventPage:
         # Entries of the unit's later messages come with the inventory after them.
         entries = tuple(records.entry_from_row(row) for row in rows[0][:limit] if row["seq"] <= seq)
-        return _with_subjects(now, seq, entries)
+        return _with_subjects(replace(page, entries=entries))
 
     return LookUp((records.ledger_read(work.account_id, after, limit),), entries_read)
 
 
-def _with_subjects(
-    now: InventoryView, seq: int, entries: tuple[LedgerEntry, ...]
-) -> LookUp | EventPage:
-    """Look up the orders and transfers that entries refer to."""
-    orders = {entry.order_id for entry in entries if entry.order_id is not None}
-    transfers = {entry.transfer_id for entry in entries if entry.transfer_id is not None}
+def _present(work: Work) -> EventPage:
+    """Return a page without entries: the inventory as it is now."""
+    state, ruleset = work.state, work.ruleset
+    tick = work.context.world.tick
+    now = view(state, ruleset, work.now_ms, version=work.version, tick=tick)
+    shifting = work.frozen_ms is None and is_shifting(state, ruleset)
+    return EventPage(now, state.seq, shifting=shifting)
+
+
+def _with_subjects(page: EventPage) -> LookUp | EventPage:
+    """Look up the orders and transfers that a page's entries refer to."""
+    orders = {entry.order_id for entry in page.entries if entry.order_id is not None}
+    transfers = {entry.transfer_id for entry in page.entries if entry.transfer_id is not None}
     if not orders and not transfers:
-        return EventPage(now, seq, entries)
+        return page
 
     def subjects_read(rows: Sequence[Sequence[Row]]) -> EventPage:
-        return EventPage(
-            now,
-            seq,
-            entries,
-            {row["order_id"]: records.order_view_from_row(row) for row in rows[0]},
-            {row["transfer_id"]: records.transfer_from_row(row) for row in rows[1]},
+        return replace(
+            page,
+            orders={row["order_id"]: records.order_view_from_row(row) for row in rows[0]},
+            transfers={row["transfer_id"]: records.transfer_from_row(row) for row in rows[1]},
         )
 
-    reads = (records.orders_read(now.account_id, orders), records.transfers_read(transfers))
+    account_id = page.now.account_id
+    reads = (records.orders_read(account_id, orders), records.transfers_read(transfers))
     return LookUp(reads, subjects_read)
 
 
-def _has_filled(state: State, now_ms: int) -> bool:
+def _has_filled(state: State, now: InventoryView) -> bool:
     """Whether a stock has reached its capacity since the state was settled."""
-    elapsed_ms = now_ms - state.at_ms
-    capacity = state.flows.rates.capacity
     return any(
-        per_hour > 0
-        and capacity[name] is not None
-        and 0 < ceiling - state.amounts[name] <= per_hour * elapsed_ms
-        for name, per_hour, ceiling in state.flows.streams
+        stock.capacity is not None
+        and stock.amount >= stock.capacity > state.amounts[name] // GRAINS_PER_UNIT
+        for name, stock in now.resources.items()
     )

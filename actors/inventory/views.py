@@ -140,7 +140,8 @@ class EventPage(msgspec.Struct, frozen=True, gc=False):
     """A page of what happened: entries, and the orders and transfers they refer to, by id.
 
     ``now`` is the inventory as of the entry ``seq``; if the page ends before it, there is more to
-    read. Orders and transfers are as they are when the page is made.
+    read. Orders and transfers are as they are when the page is made. While ``shifting``, rates may
+    change without an entry, and a stock may be full earlier than ``now`` says.
     """
 
     now: InventoryView
@@ -150,6 +151,7 @@ class EventPage(msgspec.Struct, frozen=True, gc=False):
     transfers: Mapping[str, TransferRecord] = msgspec.field(
         default_factory=dict[str, TransferRecord]
     )
+    shifting: bool = False
 
 
 class Sent(msgspec.Struct, frozen=True, gc=False):

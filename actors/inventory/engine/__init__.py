@@ -14,7 +14,7 @@ from actors.inventory.engine.orders import Order, order_view
 from actors.inventory.engine.project import forecast, view
 from actors.inventory.engine.quotes import Quote, quote
 from actors.inventory.engine.resettle import resettle
-from actors.inventory.engine.settle import advance, next_due_ms
+from actors.inventory.engine.settle import advance, is_shifting, next_due_ms
 from actors.inventory.engine.state import Events, State
 from actors.inventory.engine.transfers import credit, debit, give_back, held_units
 from actors.inventory.ruleset.counts import COUNT_MAX
@@ -37,6 +37,7 @@ __all__ = [
     "give_back",
     "grant",
     "held_units",
+    "is_shifting",
     "new_state",
     "next_due_ms",
     "order_view",

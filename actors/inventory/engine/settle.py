@@ -125,6 +125,11 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
     return min(finish_ms, *touches_ms)
 
 
+def is_shifting(state: State, ruleset: Ruleset) -> bool:
+    """Whether a batch under way may change rates before anything is due."""
+    return bool(_movers(state.pending.running, ruleset))
+
+
 def next_step(draft: Draft, limit_ms: int) -> tuple[int, Order | None] | None:
     """Return the next moment by ``limit_ms`` when rates may change or a slot becomes free.
 

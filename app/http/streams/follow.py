@@ -194,18 +194,20 @@ class Follower:
         return events
 
     def _next_look(self, page: EventPage) -> float:
-        """Return when to read again without a wake-up: now if there is more, or at a full stock."""
+        """Return when to read again without a wake-up: now if there is more, or at a full stock.
+
+        While rates shift, nobody can say when that is: look every now and then.
+        """
         now = trio.current_time()
         if page.entries and page.entries[-1].seq < page.seq:
             return now
-        full_at_ms = [
-            stock.full_at_ms
+        latest_s = self._settings.heartbeat_seconds if page.shifting else float("inf")
+        full_s = [
+            (stock.full_at_ms - page.now.at_ms) / 1000
             for stock in page.now.resources.values()
             if stock.full_at_ms is not None
         ]
-        if not full_at_ms:
-            return float("inf")
-        return now + max(_LOOK_S_MIN, (min(full_at_ms) - page.now.at_ms) / 1000)
+        return now + max(_LOOK_S_MIN, min([latest_s, *full_s]))
 
     def _next_beat(self) -> float:
         # With jitter, so that streams that began together do not all beat at once.

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from actors.inventory.views import EventPage
 
 ANN, BEN = account(1), account(2)
+ROBOT = """
+[units.robot]
+cost = {gold = 1}
+duration = 4
+produces = {wood = 3600}
+"""
 BARN = """
 [buildings.barn]
 cost = {wood = 10}
@@ -221,6 +227,25 @@ async def test_stock_that_has_filled_up_is_entered_when_followed(
         assert entry.changes["wood"].balance == 1_000
         await trio.sleep(100)
         assert (await events(world, entry.seq)).entries == ()
+
+
+async def test_stock_filled_by_units_of_a_batch_is_entered_when_followed(
+    autojump_clock: MockClock,
+) -> None:
+    """Units that make more are delivered without an entry, and fill a stock sooner."""
+    async with a_world(rules=ruleset(TOWN + ROBOT)) as world:
+        await world.order(ANN, "robot", 40)
+        before = await events(world, None)
+        assert before.shifting
+        await trio.sleep(90)
+        page = await events(world, before.seq)
+        assert page.shifting
+        assert page.now.resources["wood"].amount == 1_000
+        assert [entry.full for entry in page.entries if entry.full] == [("wood",)]
+        version = page.now.version
+        assert (await events(world, page.seq)).now.version == version
+        await trio.sleep(100)
+        assert not (await events(world, page.seq)).shifting
 
 
 async def test_entry_says_for_ever_what_it_filled(autojump_clock: MockClock) -> None:

@@ -66,6 +66,7 @@ class Ledger:
     entries: list[LedgerEntry] = field(default_factory=list[LedgerEntry])
     resources: dict[str, StockView] = field(default_factory=dict[str, StockView])
     failures: list[Exception] = field(default_factory=list[Exception])
+    shifting: bool = False
 
     def __post_init__(self) -> None:
         """Answer for the Inventory."""
@@ -77,9 +78,9 @@ class Ledger:
             raise self.failures.pop(0)
         now = changed(INVENTORY, resources=self.resources or INVENTORY.resources)
         if message.after is None:
-            return EventPage(now, len(self.entries))
+            return EventPage(now, len(self.entries), shifting=self.shifting)
         found = tuple(self.entries[message.after : message.after + message.limit])
-        return EventPage(now, len(self.entries), found)
+        return EventPage(now, len(self.entries), found, shifting=self.shifting)
 
     def write(self, count: int = 1, cause: str = "grant") -> None:
         """Append an entry, and wake its followers."""

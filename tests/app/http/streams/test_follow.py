@@ -299,6 +299,18 @@ async def test_full_stock_is_asked_for_when_it_fills(autojump_clock: MockClock) 
         assert len(ledger.asked) == 2
 
 
+async def test_stock_is_looked_at_while_rates_shift(autojump_clock: MockClock) -> None:
+    """A stock that may fill sooner than it seems is looked at with every heartbeat, and no more."""
+    world = FakeWorld()
+    full = {"metal": StockView(0, 60, 10, NOW_MS + 600_000)}
+    async with following(ledger=Ledger(world, resources=full, shifting=True)) as case:
+        await trio.sleep(3.5 * BEAT_S)
+        assert len(case.ledger.asked) == 4
+        case.ledger.shifting = False
+        await trio.sleep(10 * BEAT_S)
+        assert len(case.ledger.asked) == 5
+
+
 async def test_world_that_lags_behind_is_asked_again_but_not_at_once(
     autojump_clock: MockClock,
 ) -> None:
