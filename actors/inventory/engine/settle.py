@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from actors.inventory.ruleset import Ruleset
 
 DELIVERIES_PER_SETTLE: Final = 256
-"""Deliveries of units that move rates after which a record is touched (bounds one settle)."""
+"""Deliveries of units that move rates after which a record is touched (bounds one settle).
+
+Of those that must be walked fewer under a large ruleset: each derives the rates anew, and every
+reading in between walks all that came since the record was touched."""
 
 _SIDE_BY_SIDE_MAX: Final = 10
 """Batches that may each have that many: with more, deliveries are both dearer and more numerous."""
@@ -108,7 +111,8 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
     That is the next completion of an order. Units of a batch are delivered by any touch in
     between and need none of their own, except that a batch that moves rates is touched every
     `DELIVERIES_PER_SETTLE` deliveries, to keep each settle short; sooner if many of them run
-    side by side, since each of their deliveries may have to look at all of them.
+    side by side, since each of their deliveries may have to look at all of them, or if the
+    ruleset is large and they must be walked.
     """
     running = state.pending.running
     if not running:
@@ -118,7 +122,9 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
     if not movers:
         return finish_ms
     crowd = max(1, len(movers) / _SIDE_BY_SIDE_MAX)
-    pieces = max(1, int(DELIVERIES_PER_SETTLE / crowd**2))
+    is_walked = not ruleset.works.walked.isdisjoint([order.asset for order in movers])
+    weight = ruleset.works.weight if is_walked else 1
+    pieces = max(1, int(DELIVERIES_PER_SETTLE / (crowd**2 * weight)))
     touches_ms = [
         (order.starts_ms or 0) + (order.delivered + pieces) * order.piece_ms for order in movers
     ]
@@ -160,7 +166,8 @@ def take_step(draft: Draft, due_ms: int, order: Order | None) -> None:
     """Carry out what `next_step` announced."""
     accrue_until(draft, due_ms)
     deliver_until(draft, due_ms)
-    draft.effort += _STEP_EFFORT + len(draft.orders) // _ORDERS_PER_EFFORT
+    draft.effort += _STEP_EFFORT * draft.ruleset.works.weight
+    draft.effort += len(draft.orders) // _ORDERS_PER_EFFORT
     if order is None:
         return
     if order.kind == UNIT:

@@ -20,11 +20,5 @@ def count_max(ruleset: Ruleset, name: str) -> int:
 
 
 def is_foreseeable(ruleset: Ruleset, name: str) -> bool:
-    """Return whether this unit's effect can be a series.
-
-    Not if it adds room, which a full stock follows step by step, nor if a bonus applies to what
-    it makes, which is rounded together with what others make.
-    """
-    effects = ruleset.sheets[name].effects
-    boosted = any(effects.produces(bonus.resource) for bonus in ruleset.works.bonuses)
-    return not (effects.capacity or boosted)
+    """Return whether this unit's effect can be a series; see `Works`."""
+    return name not in ruleset.works.walked

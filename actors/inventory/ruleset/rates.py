@@ -71,7 +71,10 @@ class Extra:
 class Works:
     """Everything that makes up rates, arranged for one pass.
 
-    ``movers`` are the addresses of all that changes any rate, room or balance.
+    ``movers`` are the addresses of all that changes any rate, room or balance. ``walked`` are
+    those of units whose effect is no series: they add room, which a full stock follows step by
+    step, or a bonus applies to what they make, which is rounded together with what others make.
+    ``weight`` says how dear a pass is: it goes through every flow, whatever an account owns.
     """
 
     base_per_hour: Mapping[str, int]
@@ -82,6 +85,8 @@ class Works:
     stores: tuple[Worker, ...]
     extras: tuple[Extra, ...]
     movers: frozenset[str]
+    walked: frozenset[str]
+    weight: int
 
     @property
     def bonuses(self) -> tuple[Bonus, ...]:

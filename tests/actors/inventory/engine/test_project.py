@@ -16,6 +16,7 @@ from actors.inventory.engine import (
     advance,
     credit,
     forecast,
+    next_due_ms,
     order_view,
     place_order,
     quote,
@@ -28,6 +29,8 @@ from tests.actors.inventory.engine.worlds import COLONY, HOUR, NOW, SECOND, begi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from actors.inventory.ruleset import Ruleset
 
 
 def test_view_shows_everything_owned() -> None:
@@ -189,13 +192,27 @@ capacity = { ore = 1 }
 cost = { gold = 1_000_000_000 }
 duration = 1
 """
+LARGE = YARD + "".join(
+    f"""
+[buildings.mine{number}]
+queue = "yard"
+max_level = 50
+cost = {{ metal = 1 }}
+cost_growth = 1
+duration = 30
+produces = {{ metal = "10 * level" }}
+consumes = {{ gold = "2 * level" }}
+"""
+    for number in range(150)
+)
+"""A ruleset of 150 buildings that all move rates."""
 YEAR = 365 * 24 * HOUR
 MILLION = 1_000_000
 
 
-def yard(*batches: tuple[str, int]) -> State:
+def yard(*batches: tuple[str, int | None], rules: Ruleset | None = None) -> State:
     """Return an inventory in which these batches were ordered, one each second."""
-    rules = world(YARD)
+    rules = rules or world(YARD)
     state = begin(rules)
     for number, (asset, count) in enumerate(batches):
         state, _ = place_order(
@@ -255,6 +272,38 @@ def test_look_ahead_costs_little_whatever_is_on_order(batches: list[tuple[str, i
 
     assert calls_of(ahead) < CALLS_MAX
     assert calls_of(priced) < CALLS_MAX
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [[("barge", 2_000)] * 2, [(f"mine{number}", None) for number in range(150)] * 3],
+    ids=["walked", "levels"],
+)
+def test_look_ahead_costs_little_however_large_the_ruleset(
+    orders: list[tuple[str, int | None]],
+) -> None:
+    """Deriving the rates anew is dearer the more there is in the ruleset: fewer are followed."""
+    rules = world(LARGE)
+    state = yard(*orders, rules=rules)
+
+    def ahead() -> None:
+        with suppress(ForecastTooFar):
+            forecast(state, rules, NOW + 3 * YEAR, now_ms=NOW, version=1, tick=1)
+
+    assert calls_of(ahead) < CALLS_MAX
+    assert calls_of(lambda: quote(state, rules, asset="statue", count=1, now_ms=NOW)) < CALLS_MAX
+
+
+def test_reading_costs_little_however_large_the_ruleset() -> None:
+    """A batch that must be walked is touched the sooner the dearer its deliveries are."""
+    rules = world(LARGE)
+    state = yard(("barge", 2_000), rules=rules)
+    due_ms = next_due_ms(state, rules)
+    assert due_ms is not None
+    assert calls_of(lambda: view(state, rules, due_ms - 1, version=1, tick=1)) < CALLS_MAX / 8
+    assert next_due_ms(yard(("giver", MILLION), rules=rules), rules) == next_due_ms(
+        yard(("giver", MILLION)), world(YARD)
+    )
 
 
 def test_forecast_too_far_tells_how_far_it_reaches() -> None:
