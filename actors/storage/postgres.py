@@ -35,6 +35,7 @@ from actors.storage.errors import Conflict, Duplicate, Orphaned, Rejected, Stora
 from actors.storage.forms import Forms
 from actors.storage.mark import BEFORE_ALL, Doubt, Mark, read_mark, set_mark
 from actors.storage.operations import Create
+from actors.storage.plans import plan_each_time, plan_once
 from actors.storage.reading import Reading
 
 if TYPE_CHECKING:
@@ -54,16 +55,6 @@ _ROUNDS_MAX = 2
 _PATIENCE_S = 2.0
 """How long to wait for the lock: the session of a killed server may outlive it by a second, but a
 live one does not let go. After the start it is half the query timeout at most."""
-_KEEP_PLANS = """
-select set_config(name, value, false) from (values
-    ('plan_cache_mode', 'force_generic_plan'),
-    ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
-    ('jit', 'off')
-) as setting(name, value)
-"""
-"""Plans each of the writer's statements once, since planning takes longer than execution. Each
-finds its rows by their keys, however many there are: the plan does so even if it was made while
-its tables were empty. None of it is worth compiling."""
 
 
 class PostgresEngine:
@@ -133,6 +124,7 @@ class PostgresEngine:
             try:
                 if reader is None or reader.closed:
                     reader = await self._database.connect(name="storage-reader")
+                    await reader.run(plan_each_time, timeout_s=self._timeout_s)
                 await reader.run(reading.fetch, timeout_s=self._timeout_s)
             except (ConnectionLost, DatabaseUnavailable) as error:
                 raise EngineUnavailable(str(error)) from error
@@ -168,7 +160,7 @@ class PostgresEngine:
         lost = await end_backends(session, self._sessions)
         self._sessions = {*lost, await own_backend(session)}
         await acquire_server_lock(session, patience_ms=int(patience_s * 1000), lost=lost)
-        await session.execute(_KEEP_PLANS)
+        await plan_once(session)
 
     async def _find_mark(self, writer: Connection) -> Mark:
         """Read the last commit's mark on a new connection; `LookupError` if the world has ended.

@@ -167,11 +167,49 @@ async def test_batch_is_planned_once_and_finds_its_rows_by_their_keys(
         assert await engine._writer.run(look) == (0, 16, 0, "off")
 
 
+_HISTORY = """
+insert into orders
+select gen_random_uuid(), account_id, seq, 'a', 'k', 'q', null, 1, 0, '{}', '[1, 1]', 1,
+    case when seq <= 20 then 'completed' else 'queued' end, 0, null, null, 1
+from unnest($1::uuid[]) as account_id, generate_series(1, 23) as seq
+order by seq
+"""
+
+
+async def test_pending_orders_are_read_without_those_ever_placed(postgres: PostgresServer) -> None:
+    """However often many accounts are read, nothing is read of what they finished long ago."""
+    accounts = tuple(new_id() for _ in range(2_000))
+    some = accounts[:256]
+    states = ("queued", "running")
+
+    async def look(session: Session) -> tuple[int, int]:
+        await session.fetchval("select pg_stat_force_next_flush()")
+        row = await session.fetchrow(
+            "select sum(idx_tup_read)::int as all, max(idx_scan)::int as scans"
+            " from pg_stat_user_indexes where indexrelname = 'orders_account_seq'"
+        )
+        assert row is not None
+        return row["all"], row["scans"]
+
+    async with postgres_engine(await postgres.create_database_async()) as engine:
+        await engine.open()
+        assert engine._writer is not None
+        await engine._writer.run(lambda session: session.execute(_HISTORY, accounts))
+        await engine._writer.run(lambda session: session.execute("vacuum (analyze) orders"))
+        for _ in range(8):
+            read = Read("orders", within={"account_id": some, "state": states})
+            [rows] = await engine.read([read])
+            assert len(rows) == 3 * len(some)
+        [reader] = [each for each in engine._idle_readers if each is not None]
+        assert await reader.run(look) == (0, 0)
+
+
 async def test_reads_that_differ_in_one_value_are_one_statement(database_dsn: str) -> None:
     """Any number of accounts is loaded by one statement for each form of read."""
     accounts = [new_id() for _ in range(50)]
     async with sabotaged(database_dsn) as (engine, saboteur):
         await engine.commit([(new_entry(account, n),) for account in accounts for n in range(1, 3)])
+        await engine.read([Read("world", limit=1)])  # connects a reader
         saboteur.statements.clear()
         reads = [
             Read("ledger", where={"account_id": account}, order_by="seq") for account in accounts
