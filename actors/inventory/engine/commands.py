@@ -139,9 +139,11 @@ def cancel_order(
     draft.close_order(msgspec.structs.replace(order, state="cancelled", finishes_ms=None))
     draft.add(refund)
     draft.enter_amounts("order-cancelled", order_id=order_id, always=True)
-    for behind in draft.orders:
-        if behind.asset == order.asset and behind.level is not None and behind.seq > order.seq:
-            draft.put(msgspec.structs.replace(behind, level=behind.level - 1))
+    draft.put_all(
+        msgspec.structs.replace(behind, level=behind.level - 1)
+        for behind in draft.orders
+        if behind.asset == order.asset and behind.level is not None and behind.seq > order.seq
+    )
     draft.start_waiting(order.queue)
     return *draft.close(), refund
 

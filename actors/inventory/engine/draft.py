@@ -17,7 +17,7 @@ from actors.inventory.engine.state import NO_EVENTS, Events, State, flows_of
 from actors.inventory.views import ChangeView, LedgerEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from actors.inventory.engine.series import Run
     from actors.inventory.ruleset import Ruleset
@@ -219,6 +219,13 @@ class Draft:
             self.pending = self.pending.added(order)
         else:
             self.pending = self.pending.changed(order)
+
+    def put_all(self, orders: Iterable[Order]) -> None:
+        """Record changed orders that are pending already, all in one go."""
+        changed = {order.seq: order for order in orders}
+        if changed:
+            self._changed.update({order.id: order for order in changed.values()})
+            self.pending = self.pending.all_changed(changed)
 
     def close_order(self, order: Order) -> None:
         """Record the last form of an order that is no longer pending."""

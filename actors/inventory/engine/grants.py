@@ -101,7 +101,8 @@ def _set_owned(draft: Draft, owned: Mapping[str, int]) -> None:
 
 
 def _shift_pending(draft: Draft, changes: Mapping[str, int]) -> None:
-    for order in draft.orders:
-        delta = changes.get(order.asset)
-        if delta is not None and order.level is not None:
-            draft.put(msgspec.structs.replace(order, level=order.level + delta))
+    draft.put_all(
+        msgspec.structs.replace(order, level=order.level + changes[order.asset])
+        for order in draft.orders
+        if order.asset in changes and order.level is not None
+    )

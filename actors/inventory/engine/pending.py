@@ -94,6 +94,18 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
             loads = _loads(orders)
         return Pending(orders, views, running, loads, _quiet_until_ms(running))
 
+    def all_changed(self, changed: Mapping[int, Order]) -> Pending:
+        """Return these with the orders of ``changed`` replacing those with their numbers."""
+        orders = tuple([changed.get(order.seq, order) for order in self.orders])
+        views = tuple(
+            [
+                order_view(order) if order.seq in changed else view
+                for order, view in zip(orders, self.views, strict=True)
+            ]
+        )
+        running = _running(orders)
+        return Pending(orders, views, running, _loads(orders), _quiet_until_ms(running))
+
     def removed(self, seq: int) -> Pending:
         """Return these without the one with this sequence number."""
         place = self._place(seq)

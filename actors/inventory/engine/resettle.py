@@ -71,10 +71,8 @@ def resettle(
     draft.rebase(amounts, _merged(settled.held, names, new.resources))
     draft.levels = _merged(settled.levels, names, new.assets)
     draft.units = _merged(settled.units, names, new.assets)
-    for order in settled.orders:
-        moved = _moved(order, names)
-        if moved != order:
-            draft.put(moved)
+    moved = [_moved(order, names) for order in settled.orders]
+    draft.put_all(now for was, now in zip(settled.orders, moved, strict=True) if now != was)
     draft.reflow()
     changes = _changes(settled, draft)
     if changes:

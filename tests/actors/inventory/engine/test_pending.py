@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from actors.inventory.engine import (
     advance,
+    cancel_order,
     decode_state,
     encode_state,
+    grant,
     new_state,
     next_due_ms,
     order_view,
@@ -31,6 +33,24 @@ if TYPE_CHECKING:
     from actors.inventory.engine import Order, State
 
 MOVED = COLONY.replace('queue = "construction"\nrefund', 'queue = "research"\nrefund')
+
+STREET = """
+title = "Street"
+[resources.wood]
+start = 1_000_000
+[queues.street]
+length = 500
+[defaults.buildings]
+queue = "street"
+max_level = 500
+cost_growth = 1
+[buildings.hut]
+cost = { wood = 1 }
+duration = 30
+[buildings.shed]
+cost = { wood = 1 }
+duration = 30
+"""
 
 
 def pending_after(made: list[Move]) -> State:
@@ -114,6 +134,39 @@ def test_a_change_leaves_what_it_was_made_from_alone() -> None:
         msgspec.structs.replace(second, seq=4)
     ) == Pending.of([first.started(NOW + 1), third, msgspec.structs.replace(second, seq=4)])
     assert msgspec.json.encode((before.orders, before.running, before.loads)) == kept
+
+
+@pytest.mark.parametrize("how", ["cancel", "grant", "resettle"])
+def test_many_orders_change_in_one_go(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that concerns hundreds of orders does not make all of them anew for each of them."""
+    rules = world(STREET)
+    state = begin(rules)
+    for number in range(200):
+        asset = "shed" if number == 100 else "hut"
+        state, _ = place_order(
+            state, rules, order_id=str(number), asset=asset, count=None, now_ms=NOW
+        )
+    anew = 0
+    change = Pending.changed
+
+    def counted(pending: Pending, order: Order) -> Pending:
+        nonlocal anew
+        anew += 1
+        return change(pending, order)
+
+    monkeypatch.setattr(Pending, "changed", counted)
+    if how == "cancel":
+        after, _, _ = cancel_order(state, rules, order_id="0", now_ms=NOW)
+    elif how == "grant":
+        after, _ = grant(state, rules, changes={"hut": 3}, now_ms=NOW, cause="grant")
+    else:
+        other = world(STREET.replace("[buildings.hut]", "[buildings.cabin]"))
+        after, _ = resettle(state, rules, other, NOW, renamed={"hut": "cabin"})
+    assert anew <= 1
+    assert len([order for order in after.orders if order not in state.orders]) >= 198
+    assert after.pending == Pending.of(after.orders)
+    unchanged = state.pending.views[100]
+    assert any(view is unchanged for view in after.pending.views)
 
 
 @pytest.mark.parametrize(
