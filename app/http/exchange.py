@@ -58,12 +58,20 @@ class Headers:
         """Return every header, those of one name together."""
         return [(name, value) for name, values in self._values.items() for value in values]
 
-    def with_one(self, name: bytes, value: bytes) -> Headers:
-        """Return the headers with one replaced by a single value; not one of those read below."""
+    def with_own(self, token: bytes | None, key: bytes | None) -> Headers:
+        """Return the headers with another bearer token, and another idempotency key.
+
+        Of visible ASCII characters; None leaves that header as it is.
+        """
         other: Headers = Headers.__new__(Headers)
-        other._values = {**self._values, name: [value]}
+        values = other._values = self._values.copy()
         other._token = self._token
         other._not_json = self._not_json
+        if token is not None:
+            values[b"authorization"] = [b"Bearer " + token]
+            other._token = token.decode("ascii")
+        if key is not None:
+            values[b"idempotency-key"] = [key]
         return other
 
     def all(self, name: bytes) -> list[bytes]:

@@ -103,9 +103,9 @@ class Head(msgspec.Struct, gc=False):
         decoded = path_of(path) if b"%" in path else path.decode("ascii")
         return cls(method.decode("ascii"), target, decoded, query, version, fields, keep_alive)
 
-    def with_one(self, name: bytes, value: bytes) -> Head:
-        """Return the head with one header's only value replaced; not a header that is read here."""
-        return msgspec.structs.replace(self, fields=self.fields.with_one(name, value))
+    def with_own(self, token: bytes | None, key: bytes | None) -> Head:
+        """Return the head as another client sends it; see `Headers.with_own`."""
+        return msgspec.structs.replace(self, fields=self.fields.with_own(token, key))
 
 
 def path_of(raw: bytes) -> str:

@@ -46,7 +46,7 @@ def test_head_reader_knows_a_command_but_for_its_key() -> None:
 
 
 @pytest.mark.parametrize("authorization", ["Bearer a-token", "Bearer a token", "Basic a-token"])
-def test_head_reader_reads_the_token_of_a_command_once(authorization: str) -> None:
+def test_head_reader_knows_the_token_of_a_command(authorization: str) -> None:
     """A repeated command has the token that a fresh reading would give."""
     reader = HeadReader(HttpSettings())
     heads = [
@@ -56,8 +56,61 @@ def test_head_reader_reads_the_token_of_a_command_once(authorization: str) -> No
     fresh = parse_head(post("X: y", f"Authorization: {authorization}"), reader.limits)
     first, again = (head.fields.bearer_token() for head in heads)
     assert first == again == fresh.fields.bearer_token()
-    later = reader.read(post("Idempotency-Key: three", f"Authorization: {authorization}"))
-    assert later.fields.bearer_token() is first
+
+
+@pytest.mark.parametrize("name", ["Authorization", "authorization"])
+@pytest.mark.parametrize(
+    "key", [(), ("Idempotency-Key: {}", "X: y"), ("X: y", "idempotency-key: {}")]
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_head_reader_knows_all_players_by_one_head(
+    name: str, key: tuple[str, ...], *, is_first: bool
+) -> None:
+    """However many there are, their heads are read once if they differ in their tokens alone."""
+    reader = HeadReader(HttpSettings())
+    for player in range(3):
+        token = f"{name}: Bearer {player}{300 * 'x'}"
+        others = [line.format(f"key-{player}") for line in key]
+        lines = [token, *others] if is_first else [*others, token]
+        raw = post("Z: z", *lines) if key else get("/", *lines)
+        head, fresh = reader.read(raw), parse_head(raw, reader.limits)
+        assert head.fields.items() == fresh.fields.items()
+        assert head.fields.bearer_token() == fresh.fields.bearer_token() == f"{player}{300 * 'x'}"
+        assert (head.method, head.path, head.length) == (fresh.method, fresh.path, fresh.length)
+    assert len(reader._known) == 1
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Authorization: Bearer one", "authorization: Bearer two"),
+        ("Authorization: Bearer one", "Authorization: Basic two"),
+        ("X-Authorization: Bearer one", "Authorization: Bearer two"),
+        ("Authorization: Bearer a b",),
+        ("Authorization: Bearer  one",),
+        ("Authorization: Bearer \xe4",),
+        ("Authorization: Bearer ",),
+        ("AUTHORIZATION: Bearer one",),
+    ],
+)
+def test_head_reader_mistakes_no_other_token(lines: tuple[str, ...]) -> None:
+    """What is not one token, written as usual, is what a fresh reading says."""
+    reader = HeadReader(HttpSettings())
+    reader.read(get("/", "Authorization: Bearer three"))
+    raw = get("/", *lines)
+    for _ in range(2):
+        head, fresh = reader.read(raw), parse_head(raw, reader.limits)
+        assert head.fields.items() == fresh.fields.items()
+        assert head.fields.bearer_token() == fresh.fields.bearer_token()
+
+
+@pytest.mark.parametrize("token", ["\x00", "one\x00", "one\r", "one\r\n two", "one\x7f"])
+def test_head_reader_refuses_a_token_that_no_header_may_have(token: str) -> None:
+    """Even if the rest of the head is cached."""
+    reader = HeadReader(HttpSettings())
+    reader.read(get("/", "Authorization: Bearer one"))
+    with pytest.raises(MalformedRequest):
+        reader.read(get("/", f"Authorization: Bearer {token}"))
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "text/plain"])
