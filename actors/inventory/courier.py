@@ -141,29 +141,37 @@ class Courier:
     async def _rescan(self, nursery: trio.Nursery) -> None:
         """Look for transfers that nobody carries: after a start, an overload, or a failure."""
         last = ""
+        taken = 0
         while True:
             try:
-                last = await self._pick_up(nursery, last)
+                last, more = await self._pick_up(nursery, last)
+                taken += more
             except (BusError, StorageError) as error:
                 self._log.warning("transfers_unreadable", error=str(error))
-            await trio.sleep(_RESCAN_S)
+                taken = 0
+            # Most arrive within milliseconds, and leave their places to those that wait.
+            await trio.sleep(_RETRY_S if taken else _RESCAN_S)
+            if not last:
+                taken = 0
 
-    async def _pick_up(self, nursery: trio.Nursery, last: str) -> str:
+    async def _pick_up(self, nursery: trio.Nursery, last: str) -> tuple[str, int]:
         """Take a page of those after ``last``; return where to continue, "" for the start.
 
-        This way, transfers that fail repeatedly do not hide those after them.
+        This way, transfers that fail repeatedly do not hide those after them. Also return how
+        many found a place.
         """
         rows = await self._on_their_way(last)
         turns = Turns(_SLICE)
+        taken = 0
         for transfer in map(records.transfer_from_row, rows):
             if len(self._waiting) >= self._picked_up_max:
-                return last
+                return last, taken
             last = transfer.id
             if last not in self._waiting:
                 # It may have arrived while the rows were being read.
-                self._take(nursery, transfer, self._picked_up_max, known=True)
+                taken += self._take(nursery, transfer, self._picked_up_max, known=True)
             await turns.worked()
-        return last if len(rows) == _PAGE else ""
+        return last if len(rows) == _PAGE else "", taken
 
     async def _on_their_way(self, last: str) -> Sequence[Row]:
         [rows] = await self._storage.read(

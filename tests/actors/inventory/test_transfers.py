@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -507,6 +508,28 @@ async def test_transfers_left_over_are_taken_up_in_slices(
             await trio.sleep(10)
     assert {row["state"] for row in engine.rows("transfers")} == {"delivered"}
     assert 0 < taken.largest <= LEFT_OVER // 3
+
+
+async def test_transfers_left_over_to_one_receiver_arrive_without_long_waits(
+    autojump_clock: MockClock,
+) -> None:
+    """However many more than it may have places: the next go as soon as those before have gone."""
+    async with a_world() as world:
+        await world.look(ANN)
+        await world.look(BEN)
+        rules = world.engine.row("inventories", ANN)["ruleset"]
+        sent = TransferRecord(
+            "", ANN, "ann", BEN, "ben", {"gold": 1}, "", "sent", 0, None, ruleset=rules
+        )
+        await world.storage.commit(
+            *[
+                records.transfer_operation(msgspec.structs.replace(sent, id=account(1000 + number)))
+                for number in range(1000)
+            ]
+        )
+        await trio.sleep(10)
+        assert _on_their_way(world.engine) == []
+        assert world.stored(BEN)["gold"] == 50 + 1000
 
 
 async def test_many_transfers_are_taken_up_in_one_turn_of_the_loop(
