@@ -15,7 +15,7 @@ import trio
 from msgspec.structs import replace
 
 from actors.inventory import records
-from actors.inventory.engine import GRAINS_PER_UNIT, is_shifting, order_view, view
+from actors.inventory.engine import GRAINS_PER_UNIT, is_shifting, order_view
 from actors.inventory.views import EventPage, LedgerEntry, OrderView
 from actors.inventory.work import LookUp
 from bus import Message, Topic
@@ -116,11 +116,8 @@ def read_events(work: Work, message: GetEvents) -> EventPage | LookUp:
 
 def _present(work: Work) -> EventPage:
     """Return a page without entries: the inventory as it is now."""
-    state, ruleset = work.state, work.ruleset
-    tick = work.context.world.tick
-    now = view(state, ruleset, work.now_ms, version=work.version, tick=tick)
-    shifting = work.frozen_ms is None and is_shifting(state, ruleset)
-    return EventPage(now, state.seq, shifting=shifting)
+    shifting = work.frozen_ms is None and is_shifting(work.state, work.ruleset)
+    return EventPage(work.view(), work.state.seq, shifting=shifting)
 
 
 def _with_subjects(page: EventPage) -> LookUp | EventPage:

@@ -180,19 +180,7 @@ def look(
 
 def _view(work: Work) -> InventoryView:
     work.settle_if_due()
-    return _shown(work)
-
-
-def _shown(work: Work) -> InventoryView:
-    context = work.context
-    return view(
-        work.state,
-        work.ruleset,
-        work.now_ms,
-        version=work.version,
-        tick=context.world.tick,
-        encoded=context.encoded,
-    )
+    return work.view()
 
 
 def _forecast(work: Work, seconds: int) -> InventoryView:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from actors.inventory import records
-from actors.inventory.engine import Events, advance, next_due_ms
+from actors.inventory.engine import Events, advance, next_due_ms, view
 from actors.inventory.errors import IdempotencyKeyReused
 from actors.inventory.memo import Memo
 from actors.inventory.records import KeyRecord
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from actors.inventory.events import Recent
     from actors.inventory.records import Answered
     from actors.inventory.ruleset import Ruleset
-    from actors.inventory.views import LedgerEntry, OrderView
+    from actors.inventory.views import InventoryView, LedgerEntry, OrderView
     from actors.inventory.world import WorldTime
     from actors.storage import Operation, Read, Row
 
@@ -133,6 +133,18 @@ class Work:
     def version(self) -> int:
         """The version that the record will have once this work is durable."""
         return self._version + self.changed
+
+    def view(self) -> InventoryView:
+        """Show the inventory as it is after this work, with all that is due by now as done."""
+        context = self.context
+        return view(
+            self.state,
+            self.ruleset,
+            self.now_ms,
+            version=self.version,
+            tick=context.world.tick,
+            encoded=context.encoded,
+        )
 
     @property
     def entries(self) -> Sequence[LedgerEntry]:

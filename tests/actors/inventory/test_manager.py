@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from actors.inventory import COURIER_KEY, InventoriesSettings
-from actors.inventory.messages import GetInventory
+from actors.inventory.messages import GetEvents, GetInventory
 from actors.shutdown import Phase, Shutdown
 from actors.ticker import TICKER_KEY
 from bus import ActorStopped, BusError, Message, Overloaded, Topic
@@ -65,6 +65,8 @@ async def test_orders_stay_encoded_as_long_as_their_account_is_live(
         peeked = world.inventories.peek(ANN)
         assert peeked is not None
         assert peeked.encoded is (await world.look(ANN)).encoded is first
+        followed = await world.ask(GetEvents(ANN, None, 10))
+        assert followed.now.encoded is first
         await trio.sleep(5)
         assert (await world.look(ANN)).encoded not in (first, None)
 
