@@ -141,37 +141,40 @@ class Courier:
     async def _rescan(self, nursery: trio.Nursery) -> None:
         """Look for transfers that nobody carries: after a start, an overload, or a failure."""
         last = ""
-        taken = 0
+        moving = False
         while True:
             try:
                 last, more = await self._pick_up(nursery, last)
-                taken += more
+                moving = moving or more
             except (BusError, StorageError) as error:
                 self._log.warning("transfers_unreadable", error=str(error))
-                taken = 0
+                moving = False
             # Most arrive within milliseconds, and leave their places to those that wait.
-            await trio.sleep(_RETRY_S if taken else _RESCAN_S)
-            if not last:
-                taken = 0
+            await trio.sleep(_RETRY_S if moving else _RESCAN_S)
+            moving = moving and bool(last)
 
-    async def _pick_up(self, nursery: trio.Nursery, last: str) -> tuple[str, int]:
+    async def _pick_up(self, nursery: trio.Nursery, last: str) -> tuple[str, bool]:
         """Take a page of those after ``last``; return where to continue, "" for the start.
 
-        This way, transfers that fail repeatedly do not hide those after them. Also return how
-        many found a place.
+        This way, transfers that fail repeatedly do not hide those after them. Also return whether
+        some found a place but there are more than that.
         """
         rows = await self._on_their_way(last)
         turns = Turns(_SLICE)
         taken = 0
+        left = len(rows) == _PAGE
         for transfer in map(records.transfer_from_row, rows):
             if len(self._waiting) >= self._picked_up_max:
-                return last, taken
+                return last, taken > 0
             last = transfer.id
             if last not in self._waiting:
                 # It may have arrived while the rows were being read.
-                taken += self._take(nursery, transfer, self._picked_up_max, known=True)
+                if self._take(nursery, transfer, self._picked_up_max, known=True):
+                    taken += 1
+                else:
+                    left = True
             await turns.worked()
-        return last if len(rows) == _PAGE else "", taken
+        return last if len(rows) == _PAGE else "", taken > 0 and left
 
     async def _on_their_way(self, last: str) -> Sequence[Row]:
         [rows] = await self._storage.read(
