@@ -277,6 +277,10 @@ class _Program:
 
     def _supervisor(self, root: trio.Nursery) -> Supervisor:
         def on_failed(actor: str) -> None:
+            # Whoever waits for it, or asks it from now on, learns at once that nobody is here.
+            mailbox = self._assembly.mailboxes.get(actor)
+            if mailbox is not None:
+                mailbox.close()
             self._request.ask(f"actor {actor} failed", failed=True)
 
         return Supervisor(
