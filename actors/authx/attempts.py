@@ -22,21 +22,22 @@ hashed (`Passwords.reserve`), but only from an address with fewer than `FAILURES
 all names. An address that tries many names to find the operators', or hammers one, soon waits with
 everybody else.
 
-An attempt without a verdict, for example after a lost connection, is taken back and prolongs no
-delay either, unless another attempt has come in between.
+An attempt without a verdict, for example after a lost connection or a failure of Authx itself, is
+taken back and prolongs no delay either, unless another attempt has come in between.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from actors.authx.errors import TooManyAttempts
+from actors.authx.errors import AuthxError, TooManyAttempts
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Generator, Hashable
 
     from actors.authx.settings import AuthxSettings
 
@@ -167,6 +168,23 @@ class AttemptLimit:
         if address:
             self._addresses.add(address, now_s)
 
+    @contextmanager
+    def attempt(self, user: str, address: str, now_s: float) -> Generator[None]:
+        """Count an attempt as `begin` does, and take it back if the block ends without a verdict.
+
+        Whatever is raised is no verdict, even a cancellation, unless it is an `AuthxError`.
+
+        Raises: as `begin`.
+        """
+        self.begin(user, address, now_s)
+        try:
+            yield
+        except AuthxError:
+            raise
+        except BaseException:
+            self.withdraw(user, address, now_s)
+            raise
+
     def may_go_first(self, user: str, address: str, now_s: float) -> bool:
         """Whether an operator's attempt may go ahead of players'; counts nothing.
 
@@ -215,6 +233,18 @@ class AttemptLimit:
     def withdraw_registration(self, address: str, begun_s: float) -> None:
         """Take back a registration without a verdict, as `withdraw` does an attempt."""
         self._registrations.take_back(address, begun_s=begun_s)
+
+    @contextmanager
+    def registration(self, address: str, now_s: float) -> Generator[None]:
+        """Count a registration as `begin_registration` does, otherwise as `attempt`."""
+        self.begin_registration(address, now_s)
+        try:
+            yield
+        except AuthxError:
+            raise
+        except BaseException:
+            self.withdraw_registration(address, now_s)
+            raise
 
     def _wait_s(self, user: str, address: str, now_s: float) -> float:
         for failures in (self._both, self._users, self._addresses):

@@ -25,7 +25,6 @@ from actors.authx.lifetimes import Lifetimes
 from actors.authx.messages import Tokens
 from actors.authx.refresh import RefreshToken, issue_next, issue_refresh_token, read_refresh_token
 from actors.authx.usernames import parse_new_username, parse_username
-from actors.database.errors import DatabaseError
 from bus import Overloaded
 
 T = TypeVar("T")
@@ -109,13 +108,8 @@ class AccountService:
         """Create a player's account; a refusal costs no hash, except for a lost race."""
         username = parse_new_username(request.username)
         self._passwords.check(request.password)
-        begun_s = trio.current_time()
-        self._attempts.begin_registration(request.address, begun_s)
-        try:
+        with self._attempts.registration(request.address, trio.current_time()):
             account = await self._make_player(username, request.password, slot)
-        except (DatabaseError, Overloaded):
-            self._attempts.withdraw_registration(request.address, begun_s)
-            raise
         self._log.info("account_created", account_id=account.account_id)
         return account
 
@@ -144,13 +138,8 @@ class AccountService:
             username = parse_username(request.username)
         except InvalidUsername:
             # All names that nobody can have count as one user who is never let in.
-            begun_s = trio.current_time()
-            self._attempts.begin(_NOBODY, request.address, begun_s)
-            try:
+            with self._attempts.attempt(_NOBODY, request.address, trio.current_time()):
                 await slot.matches(None, request.password)
-            except Overloaded:
-                self._attempts.withdraw(_NOBODY, request.address, begun_s)
-                raise
             raise InvalidCredentials from None
         attempt = _Attempt(username.key, request.address, request.password)
 
@@ -330,16 +319,12 @@ class AccountService:
             TooManyAttempts: it is too soon after others; nothing was looked up or hashed.
             InvalidCredentials: unknown, wrong or suspended.
         """
-        user, address, begun_s = attempt.user, attempt.address, trio.current_time()
-        self._attempts.begin(user, address, begun_s)
-        try:
+        user, address = attempt.user, attempt.address
+        with self._attempts.attempt(user, address, trio.current_time()):
             credentials = await self._connections.run(find)
             matches = await slot.matches(
                 None if credentials is None else credentials.password_hash, attempt.password
             )
-        except (DatabaseError, Overloaded):
-            self._attempts.withdraw(user, address, begun_s)
-            raise
         if credentials is None:
             raise InvalidCredentials
         if not matches or credentials.suspended:
