@@ -158,7 +158,8 @@ class DirectConnection:
             if not end:
                 self._answered_in_a_row = 0
                 more = await (self._receive_head(data) if data else self._wire.receive())
-                if not more:
+                # Told to end as this arrived: a request must not be begun that is not answered.
+                if not more or self._scope.cancel_called:
                     return None
                 data += more
                 continue
