@@ -73,9 +73,15 @@ class Ticker:
         return TickerStatistics(self._clock.tick, self._clock.now_ms, lag_s)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Tick until `Phase.WORLD`; cancellation between two ticks loses nothing."""
+        """Tick until `Phase.WORLD`; cancellation between two ticks loses nothing.
+
+        A restart goes on from the last tick known, which the next store checks: an absent database
+        must not use up the restarts.
+        """
         with self._subscription.answering():
-            clock = self._clock = _Clock(await self._load(), self._tick_ms)
+            clock = self._clock
+            if clock is None:
+                clock = self._clock = _Clock(await self._load(), self._tick_ms)
             await self._publish(clock)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tick, clock)

@@ -462,6 +462,34 @@ async def test_ticker_does_not_start_without_its_world(
     assert watch.counts == []
 
 
+@pytest.mark.parametrize("stored", [2, 3], ids=["all known", "the last one unknown"])
+async def test_ticker_restarts_while_the_database_is_away(
+    engine: FlakyEngine, running: Running, autojump_clock: MockClock, stored: int
+) -> None:
+    """It is ready at once, tells the time, and counts on from what is stored, one by one."""
+    watch = Watch(running, TICK_MS)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.watch)
+        async with trio.open_nursery() as first_life:
+            await first_life.start(watch.ticker.run)
+            await trio.sleep(0.5)
+            first_life.cancel_scope.cancel()
+        if stored > 2:
+            values = {"tick": stored, "now_ms": BEGAN_MS + stored * TICK_MS}
+            await running.client.commit(Update("world", {"name": "w"}, values, stored))
+        engine.away = True
+        with trio.fail_after(0.1):
+            await nursery.start(watch.ticker.run)
+        assert (await watch.world()).tick == 2
+        await trio.sleep(5)
+        engine.away = False
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+    assert watch.counts[:4] == [0, 1, 2, 2]
+    assert watch.counts[3:] == list(range(2, watch.counts[-1] + 1))
+    assert watch.counts[-1] >= 2 + 5 / (TICK_MS / 1000)
+
+
 async def test_ticker_answers_many_in_one_turn_of_the_loop(
     running: Running, autojump_clock: MockClock
 ) -> None:
