@@ -336,7 +336,9 @@ class Supervisor:
         if trio.current_effective_deadline() == -math.inf:
             # It was told to end, and failed while ending.
             child.failure = _reason(failure)
-            self._log.error("actor_failed", actor=child.name, exc_info=failure)
+            # At its start, what it needs may have been taken away to make it end.
+            log = self._log.debug if child.awaited else self._log.error
+            log("actor_failed", actor=child.name, exc_info=failure)
             await trio.lowlevel.checkpoint_if_cancelled()
         return failure
 

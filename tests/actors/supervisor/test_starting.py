@@ -53,6 +53,27 @@ async def test_start_raises_what_kept_the_actor_from_becoming_ready(
     assert harness.events("actor_restarted") == []
 
 
+async def test_start_that_is_given_up_may_fail_without_an_error_in_the_log() -> None:
+    """What the actor needed was taken away to end its start: a signal meanwhile is no failure."""
+    harness = Harness()
+
+    async def lose_the_database(_actor: Scripted) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise Crash("the connection was lost")
+
+    async with trio.open_nursery() as nursery:
+        harness.supervise(nursery)
+        with trio.CancelScope() as start:
+            start.cancel()
+            await harness.supervisor.start("actor", Scripted(lose_the_database))
+        assert start.cancelled_caught
+    assert harness.state("actor") is ActorState.STOPPED
+    [failed] = harness.events("actor_failed")
+    assert failed["log_level"] == "debug"
+
+
 async def test_start_says_so_where_an_actor_returns_before_it_is_ready(harness: Harness) -> None:
     """Nothing is retried: an actor that finished before it was ready would do so again."""
 
