@@ -63,6 +63,7 @@ class DirectConnection:
         "_body_scope",
         "_client",
         "_due",
+        "_ended",
         "_events",
         "_head_begun",
         "_idle",
@@ -87,7 +88,7 @@ class DirectConnection:
         self._in_hand_since = inf
         self._idle = True
         self._head_begun = False
-        self._aborted = False
+        self._aborted = self._ended = False
         self._answered_in_a_row = 0
         self._events: StreamFront | None = None
 
@@ -96,11 +97,14 @@ class DirectConnection:
     def check(self, now: float) -> None:
         """End the connection if it is overdue at the time ``now`` of Trio's clock; never waits."""
         if now >= self._due:
-            (self._body_scope or self._scope).cancel()
+            if self._body_scope is None:
+                self._end()
+            else:
+                self._body_scope.cancel()
         elif now - self._in_hand_since > GONE_AFTER_S and self._wire.was_reset():
             # The answer has no reader. What the request has sent to an actor still takes effect.
             self._aborted = True
-            self._scope.cancel()
+            self._end()
 
     def drain(self) -> None:
         """Finish the request in flight, if there is one, then close (the server shuts down)."""
@@ -108,20 +112,24 @@ class DirectConnection:
         if self._events is not None:
             self._events.drain()
         elif self._idle and not lingered:
-            self._scope.cancel()
+            self._end()
 
     def abort(self) -> None:
         """Close at once with a reset, whatever is in progress."""
         self._aborted = True
         if self._events is not None:
             self._events.cut()
-        self._scope.cancel()
+        self._end()
         self._wire.abort()
 
     @property
     def cut_off(self) -> bool:
         """Whether it ended with a reset."""
         return self._wire.was_cut_off
+
+    def _end(self) -> None:
+        self._ended = True
+        self._scope.cancel()
 
     # ----------------------------------------------------------- from inside
 
@@ -159,7 +167,7 @@ class DirectConnection:
                 self._answered_in_a_row = 0
                 more = await (self._receive_head(data) if data else self._wire.receive())
                 # Told to end as this arrived: a request must not be begun that is not answered.
-                if not more or self._scope.cancel_called:
+                if not more or self._ended:
                     return None
                 data += more
                 continue
