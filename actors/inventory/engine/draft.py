@@ -287,12 +287,13 @@ def _filled(
     changes: Mapping[str, ChangeView], capacities: Mapping[str, int | None]
 ) -> tuple[str, ...]:
     """Return the resources that reach their capacity with these changes."""
-    full: list[str] = []
+    full: tuple[str, ...] = ()
     for name, change in changes.items():
-        capacity = capacities.get(name)
-        if capacity is not None and change.balance >= capacity > change.balance - change.delta:
-            full.append(name)
-    return tuple(full)
+        if change.delta > 0:
+            capacity = capacities.get(name)
+            if capacity is not None and change.balance >= capacity > change.balance - change.delta:
+                full += (name,)
+    return full
 
 
 def _changes_between(
