@@ -280,7 +280,7 @@ class _Program:
             # Whoever waits for it, or asks it from now on, learns at once that nobody is here.
             mailbox = self._assembly.mailboxes.get(actor)
             if mailbox is not None:
-                mailbox.close()
+                root.start_soon(mailbox.drop_all)
             self._request.ask(f"actor {actor} failed", failed=True)
 
         return Supervisor(

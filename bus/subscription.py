@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # A module name: a lookup as a class member would cost several times as much.
 _QUEUED = Delivery.QUEUED
 
+_DROPPED_MAX = 64
+"""How many messages are dropped before other tasks get their turn."""
+
 _Waiting = tuple["Message", int]
 """A message, and which sending of its reply brought it here."""
 
@@ -194,6 +197,15 @@ class Subscription:
         if self._in_hand.get(held) == reply.sendings:
             del self._in_hand[held]
             reply.drop(reply.sendings)
+
+    async def drop_all(self) -> None:
+        """Drop what waits and whatever comes, until cancelled or the end: nobody acts on it.
+
+        Unlike after `close`, the keys stay claimed: no other subscription gets these messages.
+        """
+        async for first in self:
+            for message in (first, *self.receive_some_nowait(_DROPPED_MAX)):
+                self.drop(message)
 
     def is_empty(self) -> bool:
         """Whether nothing waits in the buffer."""

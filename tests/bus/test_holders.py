@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
 from bus import ActorStopped, Interest, Message, Overloaded, Topic, open_broadcast_channel
 
 if TYPE_CHECKING:
-    from bus import Bus
+    from bus import Bus, PendingReply
 
 
 @pytest.fixture
@@ -129,3 +130,27 @@ async def test_reply_that_was_sent_on_is_not_held_by_who_has_it_from_before(
     last.close()
     with pytest.raises(ActorStopped):
         await pending.wait(5)
+
+
+async def test_holder_that_drops_all_keeps_its_keys(
+    bus: Bus, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What waits and what comes is given up at once, and no other subscription gets it."""
+    gone = bus.subscribe(Interest(Topic.TASK, "a"), buffer=200)
+    spare = bus.subscribe(Interest(Topic.TASK, unclaimed=True), buffer=1)
+    waiting: list[PendingReply[Any]] = []
+    for _ in range(150):
+        reply, pending = bus.open_reply()
+        bus.send_nowait(Message(Topic.TASK, 0, "a", reply))
+        waiting.append(pending)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gone.drop_all)
+        for pending in waiting:
+            with pytest.raises(ActorStopped):
+                await pending.wait(1)
+        with pytest.raises(ActorStopped):
+            await bus.ask(Topic.TASK, 1, key="a", timeout_s=1)
+        assert trio.current_time() < 1
+        assert spare.is_empty()
+        # With the bus it ends.
+        bus.close()
