@@ -80,7 +80,8 @@ async def personal_data(connection: Connection, username_key: str) -> Json | Non
     """Return what is kept on the account of a username (in its key form); None if there is none.
 
     Times of the world are aware datetimes like all others. The inventory's ``holdings`` give
-    amounts in pairs: whole units, and grains (3,600,000 to the unit) beyond them.
+    amounts in pairs: whole units, and grains (3,600,000 to the unit) beyond them. The ledger's
+    ``changes`` are as stored: delta and balance, and a 1 if that filled the stock.
 
     Raises:
         DatabaseError: the database is away or fails.
