@@ -64,7 +64,7 @@ def events_of(page: EventPage) -> Iterator[WireEvent]:
             entry=ledger_entry(entry),
             order=UNSET if order is None else order_details(order),
             transfer=UNSET if transfer is None else transfer_details(transfer),
-            full=list(entry.full) or UNSET,
+            full=sorted(entry.full) or UNSET,
         )
         name = RESOURCE_FULL if entry.cause == _PRODUCTION else entry.cause
         yield WireEvent(entry.seq, name, _encode(details))

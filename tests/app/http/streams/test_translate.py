@@ -78,6 +78,14 @@ def test_event_names_what_it_filled() -> None:
     assert "full" not in data(other)
 
 
+def test_event_names_what_it_filled_in_the_same_order_when_told_again() -> None:
+    """The database keeps no order of names: an entry read back may have them in another."""
+    changes = {"metal": (900, 1_200), "gas": (5, 10)}
+    [first] = events_of(page(entry(1, "grant", full=("metal", "gas"), **changes)))
+    [again] = events_of(page(entry(1, "grant", full=("gas", "metal"), **changes)))
+    assert data(first)["full"] == data(again)["full"] == ["gas", "metal"]
+
+
 def test_event_tells_what_is_held() -> None:
     """Events and snapshots show what waits for room as the inventory does."""
     stock = StockView(1_000, -63, 1_000, None, 5)
