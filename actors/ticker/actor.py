@@ -63,20 +63,20 @@ class Ticker:
         self._log = log
         self._meter = meter
         self._clock: _Clock | None = None
-        self._due: float | None = None
 
     def statistics(self) -> TickerStatistics:
         """Report where the world clock stands, and how late its next tick is at this moment."""
-        lag_s = 0.0 if self._due is None else max(0.0, trio.current_time() - self._due)
-        if self._clock is None:
-            return TickerStatistics(0, 0, lag_s)
-        return TickerStatistics(self._clock.tick, self._clock.now_ms, lag_s)
+        clock = self._clock
+        if clock is None:
+            return TickerStatistics(0, 0, 0.0)
+        lag_s = max(0.0, trio.current_time() - clock.due)
+        return TickerStatistics(clock.tick, clock.now_ms, lag_s)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Tick until `Phase.WORLD`; cancellation between two ticks loses nothing.
 
-        A restart goes on from the last tick known, which the next store checks: an absent database
-        must not use up the restarts.
+        A restart goes on from the last tick known, which the next store checks, and from when the
+        next one is due: an absent database must not use up the restarts.
         """
         with self._subscription.answering():
             clock = self._clock
@@ -109,10 +109,8 @@ class Ticker:
         self._subscription.close()
 
     async def _tick(self, clock: _Clock) -> None:
-        tick_s = self._tick_ms / 1000
-        due = trio.current_time() + tick_s
         while True:
-            self._due = due
+            due = clock.due
             await trio.sleep_until(due)
             try:
                 await self._store(clock)
@@ -120,29 +118,26 @@ class Ticker:
                 # Whether it was stored is unknown: the database has the truth.
                 self._log.warning("tick_delayed", tick=clock.tick + 1, error=str(error))
                 await trio.sleep(_RETRY_S)
-                due += tick_s * await self._reload(clock)
+                await self._reload(clock)
                 continue
             clock.advance()
             await self._publish(clock)
             self._meter.ticked(max(0.0, trio.current_time() - due))
-            due += tick_s
 
     async def _store(self, clock: _Clock) -> None:
         values = {"tick": clock.tick + 1, "now_ms": clock.now_ms + self._tick_ms}
         await self._storage.commit(Update("world", {"name": clock.name}, values, clock.version))
 
-    async def _reload(self, clock: _Clock) -> int:
-        """Take the clock from the database; return how many ticks it had advanced there."""
-        before = clock.tick
+    async def _reload(self, clock: _Clock) -> None:
+        """Take the clock from the database."""
         try:
             row = await self._find()
         except (BusError, StorageError) as error:
             self._log.warning("world_unreadable", error=str(error))
         else:
             if row is not None and row["version"] != clock.version:
-                clock.set(row)
+                clock.catch_up(row)
                 await self._publish(clock)
-        return clock.tick - before
 
     async def _publish(self, clock: _Clock) -> None:
         await self._bus.send(Message(Topic.TICK, Tick(clock.tick, clock.now_ms)))
@@ -181,15 +176,22 @@ class Ticker:
 
 
 class _Clock:
-    """The world clock as last stored."""
+    """The world clock as last stored, and when its next tick is due, on Trio's clock."""
 
-    __slots__ = ("_tick_ms", "name", "now_ms", "tick", "version", "world_id")
+    __slots__ = ("_tick_ms", "due", "name", "now_ms", "tick", "version", "world_id")
 
     def __init__(self, row: Row, tick_ms: int) -> None:
         self._tick_ms = tick_ms
-        self.set(row)
+        self.due = trio.current_time() + tick_ms / 1000
+        self._set(row)
 
-    def set(self, row: Row) -> None:
+    def catch_up(self, row: Row) -> None:
+        """Take what is stored; ticks that were made without this clock need not be made."""
+        before = self.tick
+        self._set(row)
+        self.due += (self.tick - before) * self._tick_ms / 1000
+
+    def _set(self, row: Row) -> None:
         self.name: str = row["name"]
         self.world_id: str = row["world_id"]
         self.tick: int = row["tick"]
@@ -200,6 +202,7 @@ class _Clock:
         self.tick += 1
         self.now_ms += self._tick_ms
         self.version += 1
+        self.due += self._tick_ms / 1000
 
     def world(self) -> World:
         return World(self.world_id, self.tick, self._tick_ms, self.now_ms)

@@ -104,10 +104,9 @@ async def test_what_is_sent_to_an_actor_that_failed_for_good_reaches_no_other(
             raise LookupError("broken")
         return await commit(self, units)
 
-    async def reload_and_tell(self: Ticker, clock: _Clock) -> int:
-        ticks = await reload(self, clock)
+    async def reload_and_tell(self: Ticker, clock: _Clock) -> None:
+        await reload(self, clock)
         asked.set()
-        return ticks
 
     async def until_asked(self: Phases) -> None:
         await asked.wait()

@@ -490,6 +490,30 @@ async def test_ticker_restarts_while_the_database_is_away(
     assert watch.counts[-1] >= 2 + 5 / (TICK_MS / 1000)
 
 
+async def test_ticker_that_restarts_does_not_wait_for_ticks_that_came_without_it(
+    engine: FlakyEngine, running: Running, autojump_clock: MockClock
+) -> None:
+    """Another server ticked while this one had lost the database: it goes on where that ended."""
+    watch = Watch(running, TICK_MS)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.watch)
+        async with trio.open_nursery() as first_life:
+            await first_life.start(watch.ticker.run)
+            await trio.sleep(0.5)
+            engine.away = True
+            await trio.sleep(100)
+            first_life.cancel_scope.cancel()
+        engine.away = False
+        values = {"tick": 502, "now_ms": BEGAN_MS + 502 * TICK_MS}
+        await running.client.commit(Update("world", {"name": "w"}, values, 3))
+        await nursery.start(watch.ticker.run)
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+    assert watch.counts[:5] == [0, 1, 2, 2, 502]
+    assert watch.counts[4:] == list(range(502, watch.counts[-1] + 1))
+    assert 508 <= watch.counts[-1] <= 513
+
+
 async def test_ticker_answers_many_in_one_turn_of_the_loop(
     running: Running, autojump_clock: MockClock
 ) -> None:
