@@ -123,8 +123,7 @@ class PostgresEngine:
             reader = self._idle_readers.pop()
             try:
                 if reader is None or reader.closed:
-                    reader = await self._database.connect(name="storage-reader")
-                    await reader.run(plan_each_time, timeout_s=self._timeout_s)
+                    reader = await self._connect_reader()
                 await reader.run(reading.fetch, timeout_s=self._timeout_s)
             except (ConnectionLost, DatabaseUnavailable) as error:
                 raise EngineUnavailable(str(error)) from error
@@ -138,6 +137,15 @@ class PostgresEngine:
             if connection is not None:
                 await connection.aclose()
         self._writer = None
+
+    async def _connect_reader(self) -> Connection:
+        connection = await self._database.connect(name="storage-reader")
+        try:
+            await connection.run(plan_each_time, timeout_s=self._timeout_s)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def _connect_writer(self, patience_s: float, timeout_s: float) -> Connection:
         """Make the writer's connection: it takes the server lock, and knows no mark."""

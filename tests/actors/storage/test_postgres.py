@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 from trio.testing import wait_all_tasks_blocked
 
+from actors.database.driver import Database
 from actors.database.errors import AlreadyServed, DatabaseUnavailable
 from actors.storage import Conflict, Duplicate, Operation, Orphaned, Read, Rejected, Update
 from tests.actors.storage.conftest import postgres_engine
@@ -25,7 +27,7 @@ from tests.actors.storage.support import (
 from tests.postgres import PostgresServer, run_script, with_database
 
 if TYPE_CHECKING:
-    from actors.database.driver import Session
+    from actors.database.driver import Connection, Session
 
 
 # --------------------------------------------------------------------- one server
@@ -202,6 +204,29 @@ async def test_pending_orders_are_read_without_those_ever_placed(postgres: Postg
             assert len(rows) == 3 * len(some)
         [reader] = [each for each in engine._idle_readers if each is not None]
         assert await reader.run(look) == (0, 0)
+
+
+async def test_reader_that_was_not_made_ready_is_not_kept(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read given up as soon as it has connected leaves no reader that plans otherwise."""
+    connect = Database.connect
+    giving_up = trio.CancelScope()
+
+    async def connect_and_give_up(self: Database, *, name: str) -> Connection:
+        connection = await connect(self, name=name)
+        giving_up.cancel()
+        return connection
+
+    async with postgres_engine(database_dsn) as engine:
+        with monkeypatch.context() as patch, giving_up:
+            patch.setattr(Database, "connect", connect_and_give_up)
+            await engine.read([Read("world", limit=1)])
+        assert giving_up.cancelled_caught
+        await engine.read([Read("world", limit=1)])
+        [reader] = [each for each in engine._idle_readers if each is not None]
+        mode = await reader.run(lambda session: session.fetchval("show plan_cache_mode"))
+    assert mode == "force_custom_plan"
 
 
 async def test_reads_that_differ_in_one_value_are_one_statement(database_dsn: str) -> None:
