@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import h11
 from hypercorn.events import RawData
-from hypercorn.protocol.events import Request, Response
+from hypercorn.protocol.events import Request, Response, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState
@@ -163,6 +163,7 @@ class HttpProtocol(H11Protocol):
         self._answered_in_a_row = 0
         self._method = ""
         self._cut_short = False
+        self._cut_off = False
         self._streams = streams
         self.handover: tuple[type[StreamFront], StreamRequest] | None = None
 
@@ -192,13 +193,15 @@ class HttpProtocol(H11Protocol):
         An answer that was cut off while it began stays cut off: Hypercorn would begin another.
         """
         if isinstance(event, Response):
-            if self.connection.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            self._cut_off = self.connection.our_state not in {h11.IDLE, h11.SEND_RESPONSE}
+            if self._cut_off:
                 return
             self._answered_in_a_row += 1
             if self._answers_last():
                 event = replace(event, headers=[*event.headers, _CLOSE])
                 self._cut_short = not self.context.terminated.is_set()
-        await super().stream_send(event)
+        if not self._cut_off or isinstance(event, StreamClosed):
+            await super().stream_send(event)
 
     def _answers_last(self) -> bool:
         """Whether an answer is the connection's last one.

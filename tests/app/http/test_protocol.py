@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from hypercorn.config import Config
-from hypercorn.protocol.events import Response
+from hypercorn.events import Closed
+from hypercorn.protocol.events import EndBody, Response, StreamClosed
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
@@ -44,4 +45,7 @@ async def test_answer_that_was_cut_off_is_followed_by_no_other() -> None:
     protocol.connection.next_event()
     await protocol.stream_send(Response(1, [(b"content-length", b"2")], 200))
     await protocol.stream_send(Response(1, [(b"content-length", b"0")], 500))
+    await protocol.stream_send(EndBody(1))
     assert len(sent) == 1
+    await protocol.stream_send(StreamClosed(1))
+    assert sent[1:] == [Closed()]
