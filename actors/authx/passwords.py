@@ -5,7 +5,8 @@ loop alone. In a flood of logins, hashing is what would overwhelm the server; th
 `HashSlot`, and there are only as many as workers and waiting places together.
 
 A caller that has waited too long for its answer to be in time is refused, not hashed for:
-otherwise slow hashing would keep the threads busy only with callers that have gone.
+otherwise slow hashing would keep the threads busy only with callers that have gone. So is one for
+whom the system has no memory or no thread: that says nothing about the password.
 
 Operators have a few places of their own and go before others (`HashTurns`): if too many players
 log in, somebody must be able to get in and investigate.
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, cast
 
 import argon2
 import trio
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError
+from argon2.low_level import error_to_str
 
 from actors.authx.errors import InvalidPassword
 from actors.authx.hash_turns import HashTurns
@@ -48,6 +50,9 @@ RETRY_AFTER_S_MAX: Final = 10
 
 OPERATORS_PLACES: Final = 4
 """How many places are reserved for operators; one address takes at most one of them."""
+
+_SCARCE: Final = frozenset({error_to_str(-22), error_to_str(-33)})
+"""What argon2 says when it gets no memory or no threads: its exceptions carry only this text."""
 
 
 class HashEngine(Protocol):
@@ -169,7 +174,12 @@ class Passwords:
     async def _in_thread(self, turn: Turn, work: Callable[..., T], *args: Any) -> T:
         # An abandoned thread gives its turn back only when it has ended.
         limiter = cast("trio.CapacityLimiter", turn)
-        return await trio.to_thread.run_sync(work, *args, limiter=limiter, abandon_on_cancel=True)
+        try:
+            return await trio.to_thread.run_sync(
+                work, *args, limiter=limiter, abandon_on_cancel=True
+            )
+        except (HashingError, VerificationError, RuntimeError) as error:  # the last: no thread
+            raise self.overloaded(f"the system cannot hash passwords now: {error}") from error
 
     def _give_back(self, address: str, *, newcomer: bool) -> None:
         self._slots_free += 1
@@ -179,7 +189,11 @@ class Passwords:
     def _verify(self, stored_hash: str, secret: bytes) -> bool:
         try:
             return self._engine.verify(stored_hash, secret)
-        except (VerificationError, InvalidHashError):
+        except InvalidHashError:
+            return False
+        except VerificationError as error:
+            if str(error) in _SCARCE:
+                raise
             return False
 
 
@@ -238,7 +252,8 @@ class HashSlot:
 
         Raises:
             InvalidPassword: it is not proper Unicode text.
-            Overloaded: its turn has not come in time; nothing was done.
+            Overloaded: its turn has not come in time, or the system has no memory or no thread
+                for it; nothing was done.
         """
         return await self._passwords.hash_in_thread(password, self._turn())
 
@@ -249,7 +264,7 @@ class HashSlot:
         instead, so that the answer takes as long. Cancellation as for `hash`.
 
         Raises:
-            Overloaded: its turn has not come in time; nothing was verified.
+            Overloaded: as `hash`; nothing was verified.
         """
         return await self._passwords.verify_in_thread(stored_hash, password, self._turn())
 

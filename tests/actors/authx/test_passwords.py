@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import argon2
 import pytest
 import trio
+from argon2.low_level import error_to_str
 from trio.testing import wait_all_tasks_blocked
 
 from actors.authx.errors import InvalidPassword
@@ -317,3 +318,45 @@ async def test_password_turned_away_before_any_was_hashed_is_told_to_come_at_onc
     with pytest.raises(Overloaded) as refusal:
         passwords.reserve()
     assert refusal.value.retry_after_s == 1
+
+
+class Exhausted(CountingEngine):
+    """A hash engine that gets no memory, or no threads of its own, from the system."""
+
+    def __init__(self, why: int) -> None:
+        super().__init__()
+        self._why = error_to_str(why)
+
+    def hash(self, password: str | bytes) -> str:
+        """Fail as argon2 does."""
+        del password
+        raise argon2.exceptions.HashingError(self._why)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # noqa: A002 - argon2's
+        """Fail as argon2 does."""
+        del hash, password
+        raise argon2.exceptions.VerificationError(self._why)
+
+
+@pytest.mark.parametrize("why", ["memory", "threads", "thread"])
+async def test_password_for_which_the_system_has_no_room_is_refused_not_wrong(
+    why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever knows it may try again; neither an operation nor a place is taken."""
+    engine = CountingEngine() if why == "thread" else Exhausted(-22 if why == "memory" else -33)
+    passwords = Passwords(CHEAP, engine=engine)
+    stored = CountingEngine().hash("12345678")
+    free = passwords.slots_free, passwords.turns.free
+
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    if why == "thread":
+        monkeypatch.setattr("trio._threads.start_thread_soon", no_thread)
+    for hashed in (stored, None):
+        with passwords.reserve() as slot, pytest.raises(Overloaded, match="cannot hash"):
+            await slot.matches(hashed, "12345678")
+    with passwords.reserve() as slot, pytest.raises(Overloaded, match="cannot hash"):
+        await slot.hash("12345678")
+    assert (passwords.slots_free, passwords.turns.free) == free
+    assert engine.operations == []
