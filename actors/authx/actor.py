@@ -82,7 +82,7 @@ class Authx:
         self._settings = settings
         self._wall_clock = wall_clock
         self._log = log
-        self._passwords = passwords or Passwords(settings)
+        self._passwords = passwords or Passwords(settings, log=log)
         self._tokens = AccessTokens(keyring, settings, wall_clock=wall_clock)
         self._attempts = AttemptLimit(settings)
         self._operators = Operators(self._attempts, log=log)

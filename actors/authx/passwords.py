@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from structlog.typing import FilteringBoundLogger
+
     from actors.authx.settings import AuthxSettings
 
 T = TypeVar("T")
@@ -53,6 +55,9 @@ OPERATORS_PLACES: Final = 4
 
 _SCARCE: Final = frozenset({error_to_str(-22), error_to_str(-33)})
 """What argon2 says when it gets no memory or no threads: its exceptions carry only this text."""
+
+SCARCE_LOG_S: Final = 10.0
+"""The shortest interval between log events that the system has no memory or no thread."""
 
 
 class HashEngine(Protocol):
@@ -74,11 +79,20 @@ class HashEngine(Protocol):
 class Passwords:
     """Hashes and verifies passwords for one Authx.
 
+    ``log`` gets a warning when the system has no memory or no thread for them, at a bounded rate.
     ``engine`` is for tests that count the operations.
     """
 
-    def __init__(self, settings: AuthxSettings, *, engine: HashEngine | None = None) -> None:
+    def __init__(
+        self,
+        settings: AuthxSettings,
+        *,
+        engine: HashEngine | None = None,
+        log: FilteringBoundLogger | None = None,
+    ) -> None:
         self._settings = settings
+        self._log = log
+        self._told_scarce = -math.inf
         self._engine: HashEngine = engine or argon2.PasswordHasher(
             time_cost=settings.argon2_time_cost,
             memory_cost=settings.argon2_memory_kib,
@@ -179,7 +193,14 @@ class Passwords:
                 work, *args, limiter=limiter, abandon_on_cancel=True
             )
         except (HashingError, VerificationError, RuntimeError) as error:  # the last: no thread
+            self._tell_scarce(error)
             raise self.overloaded(f"the system cannot hash passwords now: {error}") from error
+
+    def _tell_scarce(self, error: Exception) -> None:
+        now = trio.current_time()
+        if self._log is not None and now - self._told_scarce >= SCARCE_LOG_S:
+            self._told_scarce = now
+            self._log.warning("passwords_not_hashed", reason=str(error))
 
     def _give_back(self, address: str, *, newcomer: bool) -> None:
         self._slots_free += 1

@@ -10,12 +10,14 @@ import argon2
 import pytest
 import trio
 from argon2.low_level import error_to_str
+from structlog.testing import LogCapture
 from trio.testing import wait_all_tasks_blocked
 
 from actors.authx.errors import InvalidPassword
 from actors.authx.passwords import Passwords
 from bus import Overloaded
 from tests.actors.authx.support import CHEAP, CountingEngine, counting_passwords
+from tests.postgres import quiet_log
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -342,9 +344,10 @@ class Exhausted(CountingEngine):
 async def test_password_for_which_the_system_has_no_room_is_refused_not_wrong(
     why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever knows it may try again; neither an operation nor a place is taken."""
+    """They may try again; no operation or place is taken, and one line of the log says so."""
     engine = CountingEngine() if why == "thread" else Exhausted(-22 if why == "memory" else -33)
-    passwords = Passwords(CHEAP, engine=engine)
+    log = LogCapture()
+    passwords = Passwords(CHEAP, engine=engine, log=quiet_log(log))
     stored = CountingEngine().hash("12345678")
     free = passwords.slots_free, passwords.turns.free
 
@@ -360,3 +363,6 @@ async def test_password_for_which_the_system_has_no_room_is_refused_not_wrong(
         await slot.hash("12345678")
     assert (passwords.slots_free, passwords.turns.free) == free
     assert engine.operations == []
+    assert [(each["event"], each["log_level"]) for each in log.entries] == [
+        ("passwords_not_hashed", "warning")
+    ]
