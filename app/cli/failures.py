@@ -22,13 +22,22 @@ from app.cli.main import INTERRUPTED
 from app.config import ConfigError
 from app.printable import printable
 from app.rules_change import RulesChangeRefused
+from bus import Overloaded
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 _PERHAPS = "it may have taken effect all the same: check before you repeat it"
 
-_NAMED = (AuthxError, KeyRingError, DatabaseError, Escalation, ConfigError, RulesChangeRefused)
+_NAMED = (
+    AuthxError,
+    KeyRingError,
+    DatabaseError,
+    Escalation,
+    ConfigError,
+    Overloaded,
+    RulesChangeRefused,
+)
 """Errors whose own message says what is wrong, and where."""
 
 

@@ -21,6 +21,7 @@ from actors.database.errors import (
 from actors.inventory.ruleset import ParameterError, Problem, RulesetError
 from app.cli.failures import Failure, expected_failures, perhaps_done
 from app.config import ConfigError
+from bus import Overloaded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,7 @@ def told(error: BaseException) -> str:
         (AlreadyServed("another server"), "another server"),
         (KeyRingError("key file k: broken"), "key file k: broken"),
         (UnknownAccount("x"), "x"),
+        (Overloaded("the system cannot hash passwords now"), "the system cannot hash passwords"),
         (PermissionError(errno.EACCES, "Permission denied", "var"), "var: Permission denied"),
         (OSError(errno.ENOSPC, "No space left"), "No space left"),
     ],
