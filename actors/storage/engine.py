@@ -29,7 +29,10 @@ class Engine(Protocol):
     """Carries out validated units and reads."""
 
     async def open(self) -> None:
-        """Connect, so that the first commit need not; raises whatever prevents that."""
+        """Connect unless it is connected, so that the first commit need not.
+
+        Raises whatever prevents that.
+        """
 
     def forget(self) -> None:
         """Forget a commit in doubt: an earlier run of Storage left it, and its callers know."""

@@ -90,13 +90,14 @@ class PostgresEngine:
         self._reader_slots = trio.CapacityLimiter(read_connections)
 
     async def open(self) -> None:
-        """Connect the writer, taking the server lock.
+        """Connect the writer, taking the server lock; does nothing if it is connected.
 
         Raises:
             AlreadyServed: another server holds the lock.
             DatabaseUnavailable: the database cannot be reached.
         """
-        await self._connect_writer(_PATIENCE_S, _PATIENCE_S + self._timeout_s)
+        if self._writer is None or self._writer.closed:
+            await self._connect_writer(_PATIENCE_S, _PATIENCE_S + self._timeout_s)
 
     def forget(self) -> None:
         """See `Engine.forget`: the transaction in doubt belonged to another batch."""

@@ -29,6 +29,11 @@ from tests.postgres import PostgresServer, run_script, with_database
 if TYPE_CHECKING:
     from actors.database.driver import Connection, Session
 
+_WRITERS = """
+select pid from pg_stat_activity
+where datname = current_database() and application_name = 'holdfast storage-writer'
+"""
+
 
 # --------------------------------------------------------------------- one server
 
@@ -42,6 +47,21 @@ async def test_engine_refuses_a_database_that_another_one_serves(database_dsn: s
                 await second.open()
             assert await first.commit([(new_world(new_id()),)]) == [None]
         await second.open()
+
+
+async def test_open_engine_opened_again_keeps_its_session(database_dsn: str) -> None:
+    """A start opens it first of all, and Storage's first run again: the lock is never let go."""
+    async with postgres_engine(database_dsn) as engine:
+        await engine.open()
+        first = await _holders(database_dsn)
+        await engine.open()
+        assert len(first) == 1
+        assert await _holders(database_dsn) == first
+
+
+async def _holders(dsn: str) -> list[int]:
+    rows = await run_script(dsn, lambda session: session.fetch(_WRITERS))
+    return [row["pid"] for row in rows]
 
 
 async def test_engine_open_raises_what_keeps_it_from_connecting(postgres: PostgresServer) -> None:
