@@ -118,13 +118,20 @@ class DueAccounts:
 
     async def _settle_each(self, account_ids: Sequence[str]) -> int:
         """Settle accounts page by page; return how many were settled."""
-        page = self._page
-        pages = (account_ids[start : start + page] for start in range(0, len(account_ids), page))
+        pages = self._pages(account_ids)
         settled = [0] * _PAGES_IN_HAND
         async with trio.open_nursery() as nursery:
             for hand in range(_PAGES_IN_HAND):
                 nursery.start_soon(self._settle_pages, pages, settled, hand)
         return sum(settled)
+
+    def _pages(self, account_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+        """Cut a list into pages, each as large as fits when it is asked for."""
+        start = 0
+        while start < len(account_ids):
+            end = start + min(self._page, self._passive.batch)
+            yield account_ids[start:end]
+            start = end
 
     async def _settle_pages(
         self, pages: Iterator[Sequence[str]], settled: list[int], hand: int

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import trio
 
 from actors.inventory import records
+from actors.inventory.batch_size import BatchSize
 from actors.storage import Refused, Row, StorageClient, StorageError
 from bus import BusError, ReplyTimeout
 
@@ -50,10 +51,16 @@ class Loader:
         self._wait_s = wait_seconds_max
         self._waiting: deque[tuple[str, Reply[Stored]]] = deque()
         self._came = trio.lowlevel.ParkingLot()
+        self._size = BatchSize(_BATCH_MAX)
         self._held: set[str] = set()
         self._released = trio.lowlevel.ParkingLot()
         self._unsettled: set[str] = set()
         self._ended = False
+
+    @property
+    def batch(self) -> int:
+        """How many accounts `read` should be asked for at a time, as far as is known now."""
+        return self._size.accounts
 
     async def load(self, account_id: str) -> Stored:
         """Read what is stored of an account, once nobody holds it; cancellation gives up.
@@ -98,7 +105,12 @@ class Loader:
 
         Raises: as `StorageClient.read`.
         """
-        rows, orders = await self._storage.read(*records.reads_of(ids))
+        try:
+            rows, orders = await self._storage.read(*records.reads_of(ids))
+        except BusError:
+            self._size.failed()
+            raise
+        self._size.was_read(len(ids), len(orders))
         pending: dict[str, list[Row]] = {account_id: [] for account_id in ids}
         for number, order in enumerate(orders, start=1):
             pending[order["account_id"]].append(order)
@@ -116,7 +128,7 @@ class Loader:
             while True:
                 while not self._waiting:
                     await self._came.park()
-                most = min(_BATCH_MAX, len(self._waiting))
+                most = min(self.batch, len(self._waiting))
                 await self._answer([self._waiting.popleft() for _ in range(most)])
         finally:
             self._ended = True

@@ -93,6 +93,11 @@ class PassiveAccounts:
         self._log = log
         self._context = Context(rulebook.current, world, rulebook.goods)
 
+    @property
+    def batch(self) -> int:
+        """How many accounts `settle` should be given at a time, as far as is known now."""
+        return self._loader.batch
+
     async def settle(self, account_ids: Sequence[str]) -> Outcome:
         """Settle those that are passive; live ones, and anything out of the ordinary, are left.
 

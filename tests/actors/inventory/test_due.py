@@ -61,7 +61,7 @@ class Settling:
 
 
 @asynccontextmanager
-async def settling(count: int) -> AsyncGenerator[Settling]:
+async def settling(count: int, *, fitting: int = 10 * PAGE) -> AsyncGenerator[Settling]:
     """Look for due accounts, all live and due at one moment, where there are this many."""
     in_hand: list[Message] = []
     addressed: list[str] = []
@@ -73,6 +73,8 @@ async def settling(count: int) -> AsyncGenerator[Settling]:
             in_hand.append(message)
 
     class Nobody:
+        batch = fitting
+
         async def settle(self, account_ids: Sequence[str]) -> Outcome:
             await trio.lowlevel.checkpoint()
             return Outcome(0, account_ids)
@@ -127,6 +129,19 @@ async def test_due_has_two_pages_in_hand_at_most(autojump_clock: MockClock) -> N
             assert len(accounts.in_hand) <= 2 * PAGE
             await accounts.settle(accounts.in_hand[-1])
         assert sorted(accounts.addressed) == sorted(map(account, range(100)))
+
+
+async def test_due_pages_hold_no_more_than_should_be_read_together(
+    autojump_clock: MockClock,
+) -> None:
+    """A page of accounts with many orders is smaller than one may be."""
+    async with settling(2 * PAGE, fitting=2) as accounts:
+        accounts.world.set(Tick(1, DUE_MS))
+        await trio.testing.wait_all_tasks_blocked()
+        while accounts.in_hand:
+            assert len(accounts.in_hand) <= 2 * 2
+            await accounts.settle(accounts.in_hand[-1])
+        assert sorted(accounts.addressed) == sorted(map(account, range(2 * PAGE)))
 
 
 async def test_due_asks_for_the_next_page_while_one_is_settled(autojump_clock: MockClock) -> None:

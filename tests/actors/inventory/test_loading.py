@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.inventory import records
+from actors.inventory.batch_size import ORDERS_MAX
 from actors.inventory.engine import Events, decode_state, new_state, place_order
 from actors.inventory.loading import Loader, Stored
 from actors.storage import Create, Refused
@@ -147,7 +148,56 @@ async def test_loader_reads_a_burst_in_few_queries(autojump_clock: MockClock) ->
     async with loading(engine) as loader:
         found = await load_all(loader, [account(number) for number in range(1000)])
     assert len(found) == 1000
-    assert len(engine.asked) <= 5
+    assert len(engine.asked) <= 8
+
+
+async def test_loader_reads_fewer_accounts_at_once_that_have_many_orders(
+    autojump_clock: MockClock,
+) -> None:
+    """What one read returns is bounded by orders, not by accounts alone."""
+
+    class Counting(Marking):
+        most = 0
+
+        async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
+            answers = await super().read(reads)
+            self.most = max(self.most, *map(len, answers))
+            return answers
+
+    ids = [account(number) for number in range(300)]
+    with counting_steps():
+        engine = Counting(Counter(), Counter())
+        await engine.keep(ids)
+        async with loading(engine) as loader:
+            found = await load_all(loader, ids)
+    assert all(len(stored.pending) == 100 for stored in found.values())
+    assert engine.most <= ORDERS_MAX
+
+
+async def test_loader_reads_ever_fewer_accounts_while_reads_fail(
+    autojump_clock: MockClock,
+) -> None:
+    """A read that takes too long is not tried again as it is for ever, for all that are due."""
+
+    class Slow(Marking):
+        async def read(self, reads: Sequence[Read]) -> list[list[Row]]:
+            answers = await super().read(reads)
+            if any(len(rows) > 500 for rows in answers):
+                raise EngineUnavailable("no answer in time")
+            return answers
+
+    ids = [account(number) for number in range(20)]
+    engine = Slow(Counter(), Counter())
+    await engine.keep(ids)
+    async with loading(engine) as loader:
+        left = ids
+        while left:
+            page = tuple(left[: loader.batch])
+            try:
+                assert len(await loader.read(page)) == len(page)
+            except Overloaded:
+                continue
+            left = left[len(page) :]
 
 
 async def test_loader_tells_many_orders_apart_in_slices(autojump_clock: MockClock) -> None:
