@@ -8,7 +8,7 @@ cannot be foreseen is walked delivery by delivery.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from actors.inventory.engine.series import Part, Run, Series
 from actors.inventory.ruleset.counts import is_foreseeable
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     from actors.inventory.engine.draft import Draft
     from actors.inventory.engine.orders import Order
-    from actors.inventory.engine.state import Stream
+    from actors.inventory.engine.state import State, Stream
     from actors.inventory.ruleset import Ruleset
     from actors.inventory.ruleset.sheets import Effects, Flow
+
+Owned: TypeAlias = "Draft | State"
+"""What an account has: levels, units and the flows that follow from them."""
 
 PERCENT: Final = 100
 
@@ -58,39 +61,67 @@ def next_shift(
     return (end_ms if end_ms <= limit_ms else None), run
 
 
+def breaks_series(state: State, ruleset: Ruleset, movers: Sequence[Order], until_ms: int) -> bool:
+    """Return whether deliveries of these batches by ``until_ms`` may have to be walked.
+
+    So it is, like in `next_shift`, if they make no run, or if they change a factor: then each
+    delivery may.
+    """
+    if _are_no_run(state, ruleset, movers):
+        return True
+    pushes = _pushes(state, ruleset, movers)
+    return any(
+        _changes_factor(state, ruleset, name, each, until_ms) for (name, _), each in pushes.items()
+    )
+
+
 def _effects(ruleset: Ruleset, asset: str) -> Effects:
     return ruleset.sheets[ruleset.assets[asset].name].effects
 
 
 def _run(draft: Draft, orders: Sequence[Order]) -> Run | None:
-    """Return the run that these batches make together, or None if they make none.
+    """Return the run that these batches make together, or None if they make none."""
+    ruleset = draft.ruleset
+    if _are_no_run(draft, ruleset, orders):
+        return None
+    return Run(
+        tuple(
+            Series(
+                _first_ms(order),
+                order.piece_ms,
+                draft.units.get(order.asset, 0),
+                _parts(draft, ruleset, order.asset),
+            )
+            for order in orders
+        )
+    )
+
+
+def _are_no_run(owned: Owned, ruleset: Ruleset, orders: Sequence[Order]) -> bool:
+    """Return whether these batches make no run together.
 
     Two batches of the same unit are two series only if a unit brings whole numbers: otherwise
     their fractions add up.
     """
     seen: set[str] = set()
-    series: list[Series] = []
     for order in orders:
-        if not is_foreseeable(draft.ruleset, order.asset):
-            return None
-        parts = _parts(draft, order.asset)
-        series.append(
-            Series(_first_ms(order), order.piece_ms, draft.units.get(order.asset, 0), parts)
-        )
-        if order.asset in seen and any(part.top % part.low for part in parts):
-            return None
-        seen.add(order.asset)
-    return Run(tuple(series))
+        asset = order.asset
+        if not is_foreseeable(ruleset, asset):
+            return True
+        if asset in seen and any(part.top % part.low for part in _parts(owned, ruleset, asset)):
+            return True
+        seen.add(asset)
+    return False
 
 
-def _parts(draft: Draft, asset: str) -> tuple[Part, ...]:
+def _parts(owned: Owned, ruleset: Ruleset, asset: str) -> tuple[Part, ...]:
     """Return what this unit brings under the current factors, rounded as the ruleset rounds it."""
-    effects = _effects(draft.ruleset, asset)
-    balances = draft.flows.rates.balances
+    effects = _effects(ruleset, asset)
+    balances = owned.flows.rates.balances
     percent = min((balances[name].factor_percent for name in effects.draws), default=PERCENT)
     parts: list[Part] = []
     for flow in effects.makes:
-        numerator, denominator = flow.exact.at(0, draft.levels)
+        numerator, denominator = flow.exact.at(0, owned.levels)
         parts.append(Part(flow.name, flow.sign, numerator * percent, denominator * PERCENT))
     return tuple(parts)
 
@@ -116,38 +147,53 @@ def _first_imbalance(draft: Draft, orders: Sequence[Order], run: Run, end_ms: in
     A factor lies between its value with all deliveries that ease its balance and none that strain
     it, and the reverse; while neither differs from the current factor, it is unchanged.
     """
-    pushes: dict[tuple[str, bool], list[tuple[Order, Flow]]] = {}
-    for order in orders:
-        for flow in _effects(draft.ruleset, order.asset).balance:
-            eases = flow.exact.at(0, draft.levels)[0] > 0
-            pushes.setdefault((flow.name, eases), []).append((order, flow))
+    ruleset = draft.ruleset
+    pushes = _pushes(draft, ruleset, orders)
 
     def may_change(at_ms: int) -> bool:
-        return any(_changes_factor(draft, name, each, at_ms) for (name, _), each in pushes.items())
+        return any(
+            _changes_factor(draft, ruleset, name, each, at_ms) for (name, _), each in pushes.items()
+        )
 
     return _first_moment(draft, run, end_ms, may_change) if pushes else end_ms
 
 
+def _pushes(
+    owned: Owned, ruleset: Ruleset, orders: Iterable[Order]
+) -> dict[tuple[str, bool], list[tuple[Order, Flow]]]:
+    """Return, for each balance, the batches that ease it and those that strain it."""
+    pushes: dict[tuple[str, bool], list[tuple[Order, Flow]]] = {}
+    for order in orders:
+        for flow in _effects(ruleset, order.asset).balance:
+            eases = flow.exact.at(0, owned.levels)[0] > 0
+            pushes.setdefault((flow.name, eases), []).append((order, flow))
+    return pushes
+
+
 def _changes_factor(
-    draft: Draft, balance: str, pushing: Iterable[tuple[Order, Flow]], at_ms: int
+    owned: Owned,
+    ruleset: Ruleset,
+    balance: str,
+    pushing: Iterable[tuple[Order, Flow]],
+    at_ms: int,
 ) -> bool:
     """Return whether these batches alone would have changed the factor of a balance by then."""
-    reading = draft.flows.rates.balances[balance]
+    reading = owned.flows.rates.balances[balance]
     produced, used = reading.produced, reading.used
     more: dict[str, int] = {}
     for order, flow in pushing:
         # Among several batches of a unit, each counts from where the one before it leaves off.
-        before = draft.units.get(order.asset, 0) + more.get(order.asset, 0)
+        before = owned.units.get(order.asset, 0) + more.get(order.asset, 0)
         new = order.delivered_by(at_ms) - order.delivered
         more[order.asset] = more.get(order.asset, 0) + new
-        change = flow.of(before + new, draft.levels, is_unit=True) - flow.of(
-            before, draft.levels, is_unit=True
+        change = flow.of(before + new, owned.levels, is_unit=True) - flow.of(
+            before, owned.levels, is_unit=True
         )
         if change > 0:
             produced += change
         else:
             used -= change
-    mode = draft.ruleset.works.balances[balance]
+    mode = ruleset.works.balances[balance]
     return factor_percent(produced, used, mode) != reading.factor_percent
 
 

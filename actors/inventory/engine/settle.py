@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from actors.inventory.engine.accrual import accrue, drain_held
-from actors.inventory.engine.batches import moves_rates, next_shift
+from actors.inventory.engine.batches import breaks_series, moves_rates, next_shift
 from actors.inventory.engine.draft import Draft
 from actors.inventory.engine.orders import UNIT, Order
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 DELIVERIES_PER_SETTLE: Final = 256
 """Deliveries of units that move rates after which a record is touched (bounds one settle).
 
-Of those that must be walked fewer under a large ruleset: each derives the rates anew, and every
-reading in between walks all that came since the record was touched."""
+Of those that must be walked fewer under a large ruleset, and of all batches together: each derives
+the rates anew, and every reading in between walks all that came since the record was touched."""
 
 _SIDE_BY_SIDE_MAX: Final = 10
 """Batches that may each have that many: with more, deliveries are both dearer and more numerous."""
@@ -111,8 +111,9 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
     That is the next completion of an order. Units of a batch are delivered by any touch in
     between and need none of their own, except that a batch that moves rates is touched every
     `DELIVERIES_PER_SETTLE` deliveries, to keep each settle short; sooner if many of them run
-    side by side, since each of their deliveries may have to look at all of them, or if the
-    ruleset is large and they must be walked.
+    side by side, since each of their deliveries may have to look at all of them. If deliveries
+    until then must be walked, it is touched after that many of all batches together, sooner if
+    the ruleset is large.
     """
     running = state.pending.running
     if not running:
@@ -122,13 +123,20 @@ def next_due_ms(state: State, ruleset: Ruleset) -> int | None:
     if not movers:
         return finish_ms
     crowd = max(1, len(movers) / _SIDE_BY_SIDE_MAX)
-    is_walked = not ruleset.works.walked.isdisjoint([order.asset for order in movers])
-    weight = ruleset.works.weight if is_walked else 1
-    pieces = max(1, int(DELIVERIES_PER_SETTLE / (crowd**2 * weight)))
-    touches_ms = [
-        (order.starts_ms or 0) + (order.delivered + pieces) * order.piece_ms for order in movers
-    ]
-    return min(finish_ms, *touches_ms)
+    pieces = DELIVERIES_PER_SETTLE / crowd**2
+    due_ms = min(finish_ms, _touch_ms(movers, pieces))
+    dearer = len(movers) * ruleset.works.weight
+    if dearer > 1 and breaks_series(state, ruleset, movers, due_ms):
+        due_ms = min(finish_ms, _touch_ms(movers, pieces / dearer))
+    return due_ms
+
+
+def _touch_ms(movers: Iterable[Order], pieces: float) -> int:
+    """Return when the first of these batches has delivered so many more, at least one."""
+    more = max(1, int(pieces))
+    return min(
+        [(order.starts_ms or 0) + (order.delivered + more) * order.piece_ms for order in movers]
+    )
 
 
 def is_shifting(state: State, ruleset: Ruleset) -> bool:

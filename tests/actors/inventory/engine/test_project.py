@@ -188,6 +188,10 @@ produces = { gold = 1 }
 cost = { metal = 1 }
 duration = 30
 capacity = { ore = 1 }
+[units.half]
+cost = { metal = 1 }
+duration = 30
+produces = { gold = 0.5 }
 [units.statue]
 cost = { gold = 1_000_000_000 }
 duration = 1
@@ -294,13 +298,28 @@ def test_look_ahead_costs_little_however_large_the_ruleset(
     assert calls_of(lambda: quote(state, rules, asset="statue", count=1, now_ms=NOW)) < CALLS_MAX
 
 
-def test_reading_costs_little_however_large_the_ruleset() -> None:
-    """A batch that must be walked is touched the sooner the dearer its deliveries are."""
+@pytest.mark.parametrize(
+    "batches",
+    [
+        [("barge", 2_000)],
+        [("half", MILLION)] * 2,
+        [("giver", MILLION), ("taker", MILLION)],
+        [("taker", MILLION), ("drifter", MILLION), ("giver", MILLION)],
+    ],
+    ids=["never a series", "fractions", "to and fro", "three"],
+)
+def test_reading_costs_little_however_large_the_ruleset(batches: list[tuple[str, int]]) -> None:
+    """Batches that must be walked are touched the sooner the dearer their deliveries are."""
     rules = world(LARGE)
-    state = yard(("barge", 2_000), rules=rules)
+    state = yard(*batches, rules=rules)
     due_ms = next_due_ms(state, rules)
     assert due_ms is not None
     assert calls_of(lambda: view(state, rules, due_ms - 1, version=1, tick=1)) < CALLS_MAX / 8
+
+
+def test_batch_that_is_foreseen_is_touched_as_seldom_under_a_large_ruleset() -> None:
+    """It is not walked, so its deliveries cost nothing more there."""
+    rules = world(LARGE)
     assert next_due_ms(yard(("giver", MILLION), rules=rules), rules) == next_due_ms(
         yard(("giver", MILLION)), world(YARD)
     )
