@@ -40,7 +40,6 @@ from actors.storage.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
 
     from structlog.typing import FilteringBoundLogger
 
@@ -85,7 +84,7 @@ class PostgresEngine:
         self._doubt: Doubt | None = None
         self._mark: Mark | None = None
         self._left: tuple[int | None, ...] = ()
-        self._sessions: AbstractSet[Backend] = frozenset()
+        self._sessions: frozenset[Backend] = frozenset()
         self._idle_readers: list[Connection | None] = [None] * read_connections
         self._reader_slots = trio.CapacityLimiter(read_connections)
 
@@ -167,7 +166,7 @@ class PostgresEngine:
     async def _take_lock(self, session: Session, patience_s: float) -> None:
         # Recorded before waiting for the lock: it may be granted after the wait was given up.
         lost = await end_backends(session, self._sessions)
-        self._sessions = {*lost, await own_backend(session)}
+        self._sessions = frozenset((*lost, await own_backend(session)))
         await acquire_server_lock(session, patience_ms=int(patience_s * 1000), lost=lost)
         await plan_once(session)
 
