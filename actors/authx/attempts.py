@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from actors.authx.errors import AuthxError, TooManyAttempts
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Hashable
+    from collections.abc import Callable, Generator, Hashable
 
     from actors.authx.settings import AuthxSettings
 
@@ -177,13 +177,8 @@ class AttemptLimit:
         Raises: as `begin`.
         """
         self.begin(user, address, now_s)
-        try:
+        with _without_verdict(lambda: self.withdraw(user, address, now_s)):
             yield
-        except AuthxError:
-            raise
-        except BaseException:
-            self.withdraw(user, address, now_s)
-            raise
 
     def may_go_first(self, user: str, address: str, now_s: float) -> bool:
         """Whether an operator's attempt may go ahead of players'; counts nothing.
@@ -238,13 +233,8 @@ class AttemptLimit:
     def registration(self, address: str, now_s: float) -> Generator[None]:
         """Count a registration as `begin_registration` does, otherwise as `attempt`."""
         self.begin_registration(address, now_s)
-        try:
+        with _without_verdict(lambda: self.withdraw_registration(address, now_s)):
             yield
-        except AuthxError:
-            raise
-        except BaseException:
-            self.withdraw_registration(address, now_s)
-            raise
 
     def _wait_s(self, user: str, address: str, now_s: float) -> float:
         for failures in (self._both, self._users, self._addresses):
@@ -260,3 +250,14 @@ class AttemptLimit:
         """Return how many windows are kept, over all counts."""
         counts = (self._both, self._users, self._addresses, self._registrations)
         return sum(len(windows) for windows in counts)
+
+
+@contextmanager
+def _without_verdict(take_back: Callable[[], None]) -> Generator[None]:
+    try:
+        yield
+    except AuthxError:
+        raise
+    except BaseException:
+        take_back()
+        raise

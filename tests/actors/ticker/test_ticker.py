@@ -104,6 +104,15 @@ async def ticking(
     watch.subscription.close()
 
 
+@asynccontextmanager
+async def life_of(watch: Watch) -> AsyncGenerator[None]:
+    """Run a ticker for as long as the block lasts, its observer longer."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(watch.ticker.run)
+        yield
+        nursery.cancel_scope.cancel()
+
+
 @pytest.fixture
 async def engine() -> FlakyEngine:
     """Make an in-memory database that can be away."""
@@ -470,10 +479,8 @@ async def test_ticker_restarts_while_the_database_is_away(
     watch = Watch(running, TICK_MS)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.watch)
-        async with trio.open_nursery() as first_life:
-            await first_life.start(watch.ticker.run)
+        async with life_of(watch):
             await trio.sleep(0.5)
-            first_life.cancel_scope.cancel()
         if stored > 2:
             values = {"tick": stored, "now_ms": BEGAN_MS + stored * TICK_MS}
             await running.client.commit(Update("world", {"name": "w"}, values, stored))
@@ -497,12 +504,10 @@ async def test_ticker_that_restarts_does_not_wait_for_ticks_that_came_without_it
     watch = Watch(running, TICK_MS)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.watch)
-        async with trio.open_nursery() as first_life:
-            await first_life.start(watch.ticker.run)
+        async with life_of(watch):
             await trio.sleep(0.5)
             engine.away = True
             await trio.sleep(100)
-            first_life.cancel_scope.cancel()
         engine.away = False
         values = {"tick": 502, "now_ms": BEGAN_MS + 502 * TICK_MS}
         await running.client.commit(Update("world", {"name": "w"}, values, 3))
