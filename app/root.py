@@ -388,4 +388,5 @@ def _keyring(config: Config) -> KeyRing:
 def _embedded_postgres(config: Config, log: FilteringBoundLogger) -> EmbeddedPostgres | None:
     if config.database.dsn:
         return None
-    return EmbeddedPostgres(Path(config.storage.data_dir), log=log)
+    own = settings.embedded_postgres_settings(config)
+    return EmbeddedPostgres(Path(config.storage.data_dir), log=log, settings=own)

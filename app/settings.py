@@ -28,6 +28,9 @@ _ORIGIN: Final = re.compile(
 )
 """An origin as browsers send it: a scheme, a host, and a port unless it is the default one."""
 
+_CONNECTIONS_BESIDE: Final = 36
+"""Connections for the rest of the server, for commands run beside it, and for lost ones."""
+
 
 def check_settings(config: Config) -> None:
     """Reject values that a part could not be built with, before any part is built.
@@ -169,6 +172,12 @@ def storage_settings(config: Config) -> StorageSettings:
         batch_units_max=storage.batch_units_max,
         read_workers=storage.read_connections,
     )
+
+
+def embedded_postgres_settings(config: Config) -> dict[str, str]:
+    """Fill the settings of the embedded PostgreSQL: it admits every connection of this server."""
+    own = config.storage.read_connections + config.auth.database_connections
+    return {"max_connections": str(own + _CONNECTIONS_BESIDE)}
 
 
 def inventories_settings(config: Config) -> InventoriesSettings:
