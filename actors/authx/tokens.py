@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _HEADER = "v4.local."
 _TOKEN = re.compile(r"v4\.local\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
-_TOKEN_LENGTH_MAX = 1024
+_TOKEN_LENGTH_MAX = 4096
+"""Longer than a token with the longest issuer, which it names twice, if JSON escapes all of it."""
 _PAYLOAD_BYTES_MIN = 32 + 1 + 32  # nonce, at least something, tag
 
 Id: TypeAlias = Annotated[

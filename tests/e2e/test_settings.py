@@ -6,7 +6,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.e2e.players import PASSWORD, at_once, client, fresh_name
+from tests.e2e.players import PASSWORD, Player, at_once, client, fresh_name
 from tests.e2e.server import run_command, serving
 
 if TYPE_CHECKING:
@@ -37,4 +37,14 @@ async def test_embedded_database_admits_every_connection_of_its_server(place: Pa
             assert Counter(answer.status_code for answer in answers) == {201: CROWD}
         assert run_command(place, "accounts", "list", **settings).returncode == 0
         assert server.complaints() == {}
+        assert server.stop() == 0
+
+
+async def test_longest_issuer_lets_players_in(place: Path, database_dsn: str) -> None:
+    """The tokens that a server gives are tokens that it takes, however long its name is."""
+    settings = {"HOLDFAST_AUTH__ISSUER": "🏰" * 200, "HOLDFAST_DATABASE__DSN": database_dsn}
+    with serving(place, **settings) as server:
+        async with client(server.url) as http:
+            player = await Player.join(http)
+            assert await player.amount("gold") == 1000
         assert server.stop() == 0

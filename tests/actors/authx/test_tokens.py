@@ -79,6 +79,14 @@ def test_token_says_what_it_was_issued_for() -> None:
     }
 
 
+@pytest.mark.parametrize("character", ["x", "ы", "🏰", "\x01"])
+def test_token_of_the_longest_issuer_is_accepted(character: str) -> None:
+    """An issuer may have 200 characters, whatever they take up in a token."""
+    issuer = character * 200
+    tokens = tokens_of(issuer=issuer, audience=issuer)
+    assert tokens.verify(issued(tokens)).iss == issuer
+
+
 def test_token_that_another_made_with_the_right_key_is_accepted() -> None:
     """The forger of these tests works: each refusal below is due to its one change."""
     assert tokens_of().verify(forged(good_claims())).sub == ACCOUNT
