@@ -147,7 +147,9 @@ class Client:
 def _base_url(url: str) -> httpx.URL:
     try:
         base = httpx.URL(url)
-    except httpx.InvalidURL as error:
+        # What no resolver takes: httpx would find that out only when it connects.
+        base.raw_host.decode("ascii").encode("idna")
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise ValueError(f"{url!r} is not a URL: {error}") from None
     if base.scheme not in {"http", "https"} or not base.host:
         raise ValueError(f"{url!r} is not a URL of a server, such as http://127.0.0.1:8470")

@@ -48,15 +48,7 @@ async def open_listeners(
     Raises:
         HttpBindError: no address could be bound, or one is taken; nothing is left open.
     """
-    try:
-        found = await trio.socket.getaddrinfo(
-            None if host == EVERYWHERE else host,
-            port,
-            type=socket.SOCK_STREAM,
-            flags=socket.AI_PASSIVE,
-        )
-    except OSError as error:
-        raise HttpBindError(host, port, error.strerror or str(error)) from error
+    found = await _addresses_of(host, port)
     listeners: list[trio.SocketListener] = []
     absent: OSError | None = None
     bound_port = port
@@ -78,6 +70,24 @@ async def open_listeners(
             listener.socket.close()
         raise HttpBindError(host, port, error.strerror or str(error)) from error
     return listeners, bound_port
+
+
+async def _addresses_of(
+    host: str, port: int
+) -> Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[object, ...]]]:
+    """Return what the system's resolver gives for a host."""
+    try:
+        return await trio.socket.getaddrinfo(
+            None if host == EVERYWHERE else host,
+            port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )
+    except OSError as error:
+        raise HttpBindError(host, port, error.strerror or str(error)) from error
+    except UnicodeError:
+        # Part of the name is empty, as in "127.0.0..1", or too long.
+        raise HttpBindError(host, port, "not the name of a host") from None
 
 
 async def accept_connections(

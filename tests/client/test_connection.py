@@ -395,7 +395,9 @@ async def test_call_refuses_an_empty_token() -> None:
     assert script.requests == []
 
 
-@pytest.mark.parametrize("url", ["nonsense", "ftp://server", "http://", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "ftp://server", "http://", "http://[::1", "http://127.0.0..1"]
+)
 def test_client_refuses_what_is_no_address(url: str) -> None:
     """An invalid address is refused at once."""
     with pytest.raises(ValueError, match="is not a URL"):

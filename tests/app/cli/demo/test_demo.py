@@ -145,7 +145,9 @@ def test_demo_tells_of_http_where_https_was_asked_for() -> None:
     assert result.stderr.endswith("; does it serve HTTPS there?\n")
 
 
-@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "ftp://127.0.0.1", "http://", "http://[::1", "http://127.0.0..1"]
+)
 def test_demo_tells_of_an_address_that_is_none(url: str) -> None:
     """An invalid address is refused in one line that repeats it."""
     result = CliRunner().invoke(main, ["demo", "--url", url])
