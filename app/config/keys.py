@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any, cast, get_args
 
 import msgspec
@@ -64,7 +65,7 @@ class Key:
 
         Raises:
             ConfigError: it has another type (strictly: true, 5.0 and "5" are not 5), is out of
-                range, or is a path that contains NUL, which no file can have.
+                range, or is a path that no file can have.
         """
         if self.table:
             _check_members(self.path, value, source)
@@ -76,8 +77,8 @@ class Key:
             shown = "this value" if self.secret else show(value)
             problem = f"must be {expectation(self.shape)}, not {shown}"
             raise ConfigError(source, self.path, problem)
-        if self.path_kind is not None and "\0" in str(checked):
-            raise ConfigError(source, self.path, f"must be a path, not {show(value)}")
+        if self.path_kind is not None:
+            _check_path(self.path, str(checked), source)
         return checked
 
 
@@ -159,6 +160,17 @@ def _make_secret(kind: type, value: object) -> Secret:
     if kind is not Secret or not isinstance(value, str):
         raise TypeError
     return Secret(value)
+
+
+def _check_path(key: str, path: str, source: str) -> None:
+    """Refuse a path that contains NUL, or begins with ``~`` for a home that is not known."""
+    if "\0" in path:
+        raise ConfigError(source, key, f"must be a path, not {show(path)}")
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        problem = f"must be a path, not {show(path)}: that home directory is not known"
+        raise ConfigError(source, key, problem) from None
 
 
 def _check_members(path: str, table: object, source: str) -> None:

@@ -93,7 +93,8 @@ def _parse(file: Path) -> dict[str, Any]:
         raise unreadable(file, error) from None
     except UnicodeDecodeError:
         raise ConfigError(str(file), None, "is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Not only TOMLDecodeError: a number may have too many digits, a list be nested too deeply.
         raise ConfigError(str(file), None, f"is not TOML: {error}") from None
 
 

@@ -110,6 +110,8 @@ def test_load_refuses_a_file_that_is_no_toml(tmp_path: Path) -> None:
     """A broken file is refused with the line of the error."""
     assert "is not TOML" in refusal(write(tmp_path, "[http\n"))
     assert "line 1" in refusal(write(tmp_path, "[http\n"))
+    assert "is not TOML" in refusal(write(tmp_path, f"[http]\nport = {'9' * 5000}\n"))
+    assert "is not TOML" in refusal(write(tmp_path, f"[http]\nport = {'[' * 20_000}\n"))
 
 
 def test_load_passes_over_a_byte_order_mark(tmp_path: Path) -> None:
@@ -142,6 +144,15 @@ def test_load_refuses_a_path_that_no_file_can_have(tmp_path: Path, path: str) ->
     section, _, name = path.partition(".")
     file = write(tmp_path, f'[{section}]\n{name} = "a\\u0000b"\n')
     assert refusal(file).startswith(f"{file}: {path}: must be a path, not ")
+
+
+@pytest.mark.parametrize("path", [path for path, key in all_keys().items() if key.path_kind])
+def test_load_refuses_a_home_that_is_not_known(path: str) -> None:
+    """Nobody's home directory, or that of a user without one, is reported with its key."""
+    variable = all_keys()[path].variable
+    told = refusal(None, **{variable: "~nobody-of-this-name/x.toml"})
+    assert told.startswith(f"{variable}: {path}: must be a path, not ")
+    assert told.endswith("that home directory is not known")
 
 
 def test_load_shortens_a_long_value_in_its_refusal(tmp_path: Path) -> None:
