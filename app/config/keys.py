@@ -103,9 +103,7 @@ def expectation(shape: inspect.Type) -> str:
     """Describe in words the values that a type takes."""
     match shape:
         case inspect.IntType() | inspect.FloatType():
-            kind = "a whole number" if isinstance(shape, inspect.IntType) else "a number"
-            least = f"above {shape.gt}" if shape.ge is None else f"from {shape.ge}"
-            return f"{kind} {least} to {shape.le}"
+            return _expected_number(shape)
         case inspect.UnionType():
             return expectation(number_of(shape))
         case inspect.LiteralType():
@@ -114,10 +112,18 @@ def expectation(shape: inspect.Type) -> str:
             return "true or false"
         case inspect.DictType():
             return "a table of numbers"
-        case inspect.StrType(min_length=1):
+        case inspect.StrType(min_length=1, max_length=None):
             return "a non-empty string"
+        case inspect.StrType(min_length=int(least), max_length=int(most)):
+            return f"a string of {least} to {most} characters"
         case _:
             return "a string"
+
+
+def _expected_number(shape: inspect.IntType | inspect.FloatType) -> str:
+    kind = "a whole number" if isinstance(shape, inspect.IntType) else "a number"
+    least = f"above {shape.gt}" if shape.ge is None else f"from {shape.ge}"
+    return f"{kind} {least} to {shape.le}"
 
 
 def show(value: object) -> str:

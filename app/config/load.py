@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
@@ -21,6 +21,22 @@ if TYPE_CHECKING:
 
 SHUTDOWN_MS_MAX = 4_500
 """How long the phases of the shutdown may take together; the whole shutdown may take 5 s."""
+
+_PHASES: Final = (
+    "shutdown.http_ms",
+    "shutdown.inventories_ms",
+    "shutdown.storage_ms",
+    "shutdown.database_ms",
+)
+
+_AT_LEAST: Final = (
+    ("http.bodies_in_flight_max_bytes", 1, "http.max_body_bytes"),
+    ("auth.refresh_seconds", 1, "auth.token_seconds"),
+    ("auth.password_length_max", 1, "auth.password_length_min"),
+    ("auth.argon2_memory_kib", 8, "auth.argon2_parallelism"),
+    ("supervisor.backoff_max_ms", 1, "supervisor.backoff_ms"),
+)
+"""Keys that must be at least so many times another one."""
 
 
 def load_config(
@@ -57,7 +73,7 @@ def load_config(
     values |= {path: _resolve(keys[path], value, Path()) for path, (value, _) in above.items()}
     sources = {path: source for path, (_, source) in (found | above).items()}
     config = _build(values)
-    _check_together(config, sources)
+    _check_together(cast("Mapping[str, int]", values), sources)
     if check is not None:
         _check_by(check, config, sources)
     return config
@@ -135,33 +151,23 @@ def _check_by(
         raise ConfigError(source, error.key, error.problem) from None
 
 
-def _check_together(config: Config, sources: Mapping[str, str]) -> None:
+def _check_together(values: Mapping[str, int], sources: Mapping[str, str]) -> None:
     """Check constraints between keys."""
-    phases = config.shutdown
-    together = phases.http_ms + phases.inventories_ms + phases.storage_ms + phases.database_ms
+    together = sum(values[phase] for phase in _PHASES)
     if together > SHUTDOWN_MS_MAX:
-        _refuse(
-            "shutdown.http_ms",
-            sources,
-            f"the phases add up to {together} ms; at most {SHUTDOWN_MS_MAX} ms are allowed",
-        )
-    if config.http.bodies_in_flight_max_bytes < config.http.max_body_bytes:
-        _refuse("http.bodies_in_flight_max_bytes", sources, "must not be less than max_body_bytes")
-    if config.auth.refresh_seconds < config.auth.token_seconds:
-        _refuse("auth.refresh_seconds", sources, "must not be less than auth.token_seconds")
-    if config.auth.password_length_max < config.auth.password_length_min:
-        _refuse("auth.password_length_max", sources, "must not be less than password_length_min")
-    if config.auth.argon2_memory_kib < 8 * config.auth.argon2_parallelism:
-        _refuse("auth.argon2_memory_kib", sources, "must be at least 8 times argon2_parallelism")
-    if config.supervisor.backoff_max_ms < config.supervisor.backoff_ms:
-        _refuse("supervisor.backoff_max_ms", sources, "must not be less than backoff_ms")
+        problem = f"the phases add up to {together} ms; at most {SHUTDOWN_MS_MAX} ms are allowed"
+        raise ConfigError(_source(sources, *_PHASES), _PHASES[0], problem)
+    for path, times, other in _AT_LEAST:
+        least = times * values[other]
+        if values[path] < least:
+            why = other if times == 1 else f"{times} times {other}"
+            problem = f"must be at least {least} ({why}), not {values[path]}"
+            raise ConfigError(_source(sources, path, other), path, problem)
 
 
-def _refuse(path: str, sources: Mapping[str, str], problem: str) -> None:
-    """Refuse a combination of keys, naming one of the sources that set them."""
-    section = path.partition(".")[0]
-    set_by = [source for key, source in sources.items() if source and key.startswith(section)]
-    raise ConfigError(sources[path] or next(iter(set_by), "defaults"), path, problem)
+def _source(sources: Mapping[str, str], *paths: str) -> str:
+    """Return where the first of these keys that is not at its default is set."""
+    return next((source for path in paths if (source := sources[path])), "defaults")
 
 
 def _unknown(source: str, path: str, known: Iterable[str]) -> ConfigError:

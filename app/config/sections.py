@@ -30,7 +30,12 @@ class Auth(Section, frozen=True):
     """Accounts, sessions and tokens."""
 
     issuer: Annotated[
-        str, Meta(min_length=1, max_length=200, description="Issuer named in the tokens.")
+        str,
+        Meta(
+            min_length=1,
+            max_length=200,
+            description="Issuer named in the tokens, in at most 200 characters.",
+        ),
     ] = "holdfast"
     token_seconds: Annotated[
         int, Meta(ge=1, le=86_400, description="Lifetime of an access token.")
@@ -196,7 +201,12 @@ class World(Section, frozen=True):
     """The game."""
 
     name: Annotated[
-        str, Meta(min_length=1, max_length=200, description="The name that players see.")
+        str,
+        Meta(
+            min_length=1,
+            max_length=200,
+            description="The name that players see, in at most 200 characters.",
+        ),
     ] = "Holdfast"
     ruleset: Annotated[
         str,

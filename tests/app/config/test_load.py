@@ -79,6 +79,9 @@ def test_load_lets_the_later_source_win(tmp_path: Path) -> None:
         ('[auth]\nkey = "abc"\n', "auth.key: is a secret", "HOLDFAST_AUTH__KEY"),
         ("[http]\nport = [1]\n", "http.port: must be a whole number", "not a list"),
         ("[shutdown]\nhttp_ms = 4500\n", "shutdown.http_ms: ", "at most 4500 ms"),
+        (f'[auth]\nissuer = "{"x" * 201}"\n', "auth.issuer: ", "a string of 1 to 200 characters"),
+        ('[world]\nname = ""\n', "world.name: ", "a string of 1 to 200 characters"),
+        ('[http]\nhost = ""\n', "http.host: ", "a non-empty string"),
         (
             "[http]\nbodies_in_flight_max_bytes = 65535\n",
             "http.bodies_in_flight_max_bytes: ",
@@ -86,7 +89,11 @@ def test_load_lets_the_later_source_win(tmp_path: Path) -> None:
         ),
         ("[auth]\nrefresh_seconds = 1\n", "auth.refresh_seconds: ", "auth.token_seconds"),
         ("[auth]\npassword_length_min = 200\n", "auth.password_length_max: ", "length_min"),
-        ("[auth]\nargon2_parallelism = 64\nargon2_memory_kib = 8\n", "auth.argon2_memory_kib", ""),
+        (
+            "[auth]\nargon2_parallelism = 64\nargon2_memory_kib = 100\n",
+            "auth.argon2_memory_kib: ",
+            "at least 512 (8 times auth.argon2_parallelism), not 100",
+        ),
         ("[supervisor]\nbackoff_max_ms = 1\n", "supervisor.backoff_max_ms: ", "backoff_ms"),
     ],
 )
@@ -98,6 +105,30 @@ def test_load_refuses_a_file_by_naming_file_and_key(
     told = refusal(file)
     assert told.startswith(f"{file}: {named}")
     assert hint in told
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "named"),
+    [
+        ("AUTH__PASSWORD_LENGTH_MIN", "200", "auth.password_length_max: must be at least 200"),
+        (
+            "HTTP__MAX_BODY_BYTES",
+            "65537",
+            "http.bodies_in_flight_max_bytes: must be at least 65537",
+        ),
+        ("SHUTDOWN__DATABASE_MS", "4000", "shutdown.http_ms: the phases add up to 6750 ms"),
+    ],
+)
+def test_load_names_where_a_key_of_a_refused_combination_is_set(
+    tmp_path: Path, setting: str, value: str, named: str
+) -> None:
+    """Other keys of the section are set elsewhere; none of them is what has to be changed."""
+    file = write(
+        tmp_path, '[http]\nbodies_in_flight_max_bytes = 65536\n[auth]\nissuer = "somebody"\n'
+    )
+    told = refusal(file, HOLDFAST_AUTH__ISSUER="me", **{f"HOLDFAST_{setting}": value})
+    source = str(file) if setting.startswith("HTTP") else f"HOLDFAST_{setting}"
+    assert told.startswith(f"{source}: {named}")
 
 
 def test_load_refuses_a_file_that_is_missing(tmp_path: Path) -> None:
