@@ -59,7 +59,7 @@ class Http(Section, frozen=True):
     reply_timeout_ms: Annotated[
         int,
         Meta(
-            ge=1,
+            ge=100,
             le=600_000,
             description="How long a request waits for its actor before it gets 504. A password "
             "waits at most half as long to be hashed, and a refresh for the database, before it "
@@ -89,7 +89,7 @@ class Http(Section, frozen=True):
         ),
     ] = 256
     first_byte_timeout_ms: Annotated[
-        int, Meta(ge=1, le=600_000, description="How long a new connection may stay silent.")
+        int, Meta(ge=100, le=600_000, description="How long a new connection may stay silent.")
     ] = 10_000
     read_timeout_ms: Annotated[
         int,

@@ -174,7 +174,7 @@ class Storage(Section, frozen=True):
         int, Meta(ge=1, le=100_000, description="Most units that commit together.")
     ] = 512
     query_timeout_ms: Annotated[
-        int, Meta(ge=10, le=600_000, description="How long the database may take for one batch.")
+        int, Meta(ge=100, le=600_000, description="How long the database may take for one batch.")
     ] = 5_000
     read_connections: Annotated[
         int, Meta(ge=1, le=100, description="Database connections for reading.")

@@ -131,6 +131,16 @@ def test_load_names_where_a_key_of_a_refused_combination_is_set(
     assert told.startswith(f"{source}: {named}")
 
 
+@pytest.mark.parametrize(
+    "path", ["http.first_byte_timeout_ms", "http.reply_timeout_ms", "storage.query_timeout_ms"]
+)
+def test_load_refuses_a_time_in_which_nothing_is_done(tmp_path: Path, path: str) -> None:
+    """Whoever takes milliseconds for seconds learns it at once, not from refused players."""
+    section, _, name = path.partition(".")
+    told = refusal(write(tmp_path, f"[{section}]\n{name} = 10\n"))
+    assert told.endswith(f"{path}: must be a whole number from 100 to 600000, not 10")
+
+
 def test_load_refuses_a_file_that_is_missing(tmp_path: Path) -> None:
     """A missing file is named, not treated as empty."""
     file = tmp_path / "none.toml"
