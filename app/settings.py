@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from actors.authx.keys import KeyRing, KeyRingError
 from actors.authx.settings import AuthxSettings
@@ -41,6 +42,7 @@ def check_settings(config: Config) -> None:
     http_settings(config)
     renamed(config)
     _check_keys(config)
+    _check_tracing(config)
 
 
 def http_settings(config: Config) -> HttpSettings:
@@ -100,6 +102,19 @@ def _check_keys(config: Config) -> None:
         KeyRing.parse(config.auth.key.reveal())
     except KeyRingError as error:
         raise ConfigError("the configuration", "auth.key", str(error)) from None
+
+
+def _check_tracing(config: Config) -> None:
+    endpoint = config.tracing.endpoint
+    try:
+        url = urlsplit(endpoint)
+        usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        usable = False
+    if endpoint and not usable:
+        # It is not shown: it may contain a password.
+        problem = 'must be a URL, like "http://localhost:4318/v1/traces"'
+        raise ConfigError("the configuration", "tracing.endpoint", problem)
 
 
 def _origins(text: str) -> frozenset[str]:

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
             "world.renamed: gives farm two new names, ranch and depot",
         ),
         ('[http]\ncors_origins = "foo"\n', "http.cors_origins: must be origins"),
+        *(
+            (f'[tracing]\nendpoint = "{text}"\n', "tracing.endpoint: must be a URL, like")
+            for text in ("localhost:4318", " ", "grpc://a:4317", "http://", "http://[::1", "//a")
+        ),
+        ('[tracing]\nendpoint = "http://a:65536/v1/traces"\n', "tracing.endpoint: must be a URL"),
     ],
 )
 def test_settings_are_checked_with_the_file(tmp_path: Path, text: str, named: str) -> None:
@@ -55,6 +60,12 @@ def test_registration_is_open_or_closed(said: str, registration_open: bool) -> N
     }
     told = authx_settings(load_config(environ=environ))
     assert (told.registration_open, told.registrations_per_address) == (registration_open, 7)
+
+
+@pytest.mark.parametrize("url", ["http://localhost:4318/v1/traces", "https://u:p@[::1]/x?y=z"])
+def test_traces_may_be_sent_to_any_server(url: str) -> None:
+    """A URL of HTTP with a host is accepted as it is."""
+    load_config(environ={"HOLDFAST_TRACING__ENDPOINT": url}, check=check_settings)
 
 
 def test_settings_at_their_defaults_are_sound() -> None:
