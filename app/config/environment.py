@@ -95,9 +95,11 @@ def _is_of_kubernetes(variable: str, text: str) -> bool:
 
 def _split_member(variable: str, by_variable: Mapping[str, Key]) -> tuple[Key | None, str]:
     """Find the table in which a variable sets a member, and the member's name."""
-    head, _, member = variable.rpartition("__")
-    key = by_variable.get(head)
-    return (key, member.lower()) if key is not None and key.table and member else (None, "")
+    for head, key in by_variable.items():
+        member = variable.removeprefix(f"{head}__")
+        if key.table and member not in {"", variable}:
+            return key, member.lower()
+    return None, ""
 
 
 def _typed(key: Key, text: str) -> object:

@@ -48,6 +48,8 @@ def load_config(
 ) -> Config:
     """Return the configuration: defaults, then ``file``, then ``environ``, then ``options``.
 
+    Of a table, each member has a source of its own.
+
     ``check`` may refuse, with a `ConfigError`, what only the configured parts can judge; the error
     is raised again with the source that set the key.
 
@@ -70,7 +72,8 @@ def load_config(
     for path, value in (options or {}).items():
         option = f"--{keys[path].name.replace('_', '-')}"
         above[path] = (keys[path].check(value, option), option)
-    values |= {path: _resolve(keys[path], value, Path()) for path, (value, _) in above.items()}
+    for path, (value, _) in above.items():
+        values[path] = _over(values[path], _resolve(keys[path], value, Path()))
     sources = {path: source for path, (_, source) in (found | above).items()}
     config = _build(values)
     _check_together(cast("Mapping[str, int]", values), sources)
@@ -126,6 +129,13 @@ def _resolve(key: Key, value: object, folder: Path) -> object:
     if key.path_kind == "toml" and "/" not in value and not value.endswith(".toml"):
         return value
     return str(folder / Path(value).expanduser())
+
+
+def _over(below: object, above: object) -> object:
+    """Return the later value; of a table, with the members that only the earlier one has."""
+    if isinstance(below, dict) and isinstance(above, dict):
+        return cast("dict[str, object]", below) | cast("dict[str, object]", above)
+    return above
 
 
 def _build(values: Mapping[str, object]) -> Config:

@@ -47,9 +47,11 @@ def test_environment_types_by_the_key() -> None:
 def test_environment_sets_members_of_a_table() -> None:
     """A world parameter is set by the table's variable, two underscores, and its name."""
     world = load(
-        HOLDFAST_WORLD__PARAMETERS__TEMPERATURE="-20", HOLDFAST_WORLD__PARAMETERS__RICH="1.5"
+        HOLDFAST_WORLD__PARAMETERS__TEMPERATURE="-20",
+        HOLDFAST_WORLD__PARAMETERS__RICH="1.5",
+        HOLDFAST_WORLD__PARAMETERS__A__B_="3",
     ).world
-    assert dict(world.parameters) == {"temperature": -20, "rich": 1.5}
+    assert dict(world.parameters) == {"temperature": -20, "rich": 1.5, "a__b_": 3}
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,14 @@ def test_load_lets_the_later_source_win(tmp_path: Path) -> None:
     assert http.reply_timeout_ms == Config().http.reply_timeout_ms
 
 
+def test_load_lets_the_later_source_win_for_each_member_of_a_table(tmp_path: Path) -> None:
+    """One world parameter in the environment leaves the others as the file has them."""
+    file = write(tmp_path, "[world.parameters]\na = 1\nb = 2\n")
+    environ = {"HOLDFAST_WORLD__PARAMETERS__B": "3", "HOLDFAST_WORLD__PARAMETERS__C": "4"}
+    assert dict(load_config(file, environ=environ).world.parameters) == {"a": 1, "b": 3, "c": 4}
+    assert dict(load_config(file).world.parameters) == {"a": 1, "b": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "named", "hint"),
     [
