@@ -41,6 +41,7 @@ def check_settings(config: Config) -> None:
     """
     http_settings(config)
     renamed(config)
+    _check_speed(config)
     _check_keys(config)
     _check_tracing(config)
 
@@ -93,6 +94,12 @@ def _tls(config: Config) -> tuple[Path, Path] | None:
         problem = f"needs http.tls_{missing} as well, to serve HTTPS"
         raise ConfigError("the configuration", f"http.tls_{there}", problem)
     return (Path(certificate), Path(key)) if certificate else None
+
+
+def _check_speed(config: Config) -> None:
+    if config.world.speed is not None and "speed" in config.world.parameters:
+        problem = "is set in world.parameters too: only one of them can hold"
+        raise ConfigError("the configuration", "world.speed", problem)
 
 
 def _check_keys(config: Config) -> None:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
             "world.renamed: gives farm two new names, ranch and depot",
         ),
         ('[http]\ncors_origins = "foo"\n', "http.cors_origins: must be origins"),
+        (
+            "[world]\nspeed = 2\n[world.parameters]\nspeed = 1\n",
+            "world.speed: is set in world.parameters too",
+        ),
         *(
             (f'[tracing]\nendpoint = "{text}"\n', "tracing.endpoint: must be a URL, like")
             for text in ("localhost:4318", " ", "grpc://a:4317", "http://", "http://[::1", "//a")
