@@ -36,7 +36,7 @@ from actors.turns import Turns
 from bus import ActorStopped, Bus, Message, Overloaded, ReplyTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from structlog.typing import FilteringBoundLogger
 
@@ -155,6 +155,7 @@ class Inventory:
     def _forget(self, messages: Sequence[Message]) -> list[Message]:
         """Drop the cached state if a message asks for it; do not reload it for that alone."""
         self._drop_state()
+        self._context.known_keys.clear()
         left: list[Message] = []
         for message in messages:
             if not isinstance(message.body, Forget):
@@ -195,21 +196,19 @@ class Inventory:
                 # Followers then ask, and learn the outcome.
                 await self._announce(work.state)
                 raise
-            except Duplicate as duplicate:
-                # A key from long ago: look up its first answer.
+            except (Conflict, Duplicate) as error:
+                # One of them has taken effect before, or the record was changed elsewhere.
+                if isinstance(error, Conflict):
+                    self._drop_state()
+                    self._changed_elsewhere(error)
+                if attempt == _TRIES:
+                    raise
                 await self._look_keys_up(work.new_keys)
-                unresolved: Exception = duplicate
-            except Conflict as conflict:
-                self._drop_state()
                 await self._look_transfers_up(messages)
-                self._changed_elsewhere(conflict)
-                unresolved = conflict
             else:
                 self._keep(work)
                 await self._announce(work.state, work)
                 return answers
-            if attempt == _TRIES:
-                raise unresolved
         raise AssertionError  # pragma: no cover - the last try returns or raises
 
     async def _commit(self, operations: Sequence[Operation]) -> None:
@@ -325,8 +324,10 @@ class Inventory:
         except Duplicate:
             self._shared.log.warning("inventory_begun_elsewhere", account_id=account_id)
 
-    async def _look_keys_up(self, keys: Iterable[str]) -> bool:
+    async def _look_keys_up(self, keys: Collection[str]) -> bool:
         """Look up idempotency keys; return whether any was used before."""
+        if not keys:
+            return False
         read = records.key_read(self._resident.account_id, keys)
         [rows] = await self._shared.storage.read(read)
         self._context.known_keys.update(map(records.key_from_row, rows))
@@ -334,7 +335,7 @@ class Inventory:
 
     async def _look_refused_up(self, keys: Collection[str]) -> bool:
         unknown = [key for key in keys if key not in self._context.known_keys]
-        return bool(unknown) and await self._look_keys_up(unknown)
+        return await self._look_keys_up(unknown)
 
     async def _look_transfers_up(self, messages: Sequence[Message]) -> None:
         """Find out which transfers in this batch are already settled."""
@@ -377,7 +378,6 @@ class Inventory:
     def _drop_state(self) -> None:
         self._state = None
         self._context.recent = None
-        self._context.known_keys.clear()
         self._sent_day = -1
 
 

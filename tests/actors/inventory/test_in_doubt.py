@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from msgspec.structs import replace
+from trio.testing import wait_all_tasks_blocked
 
 from actors.inventory import InventoriesSettings
-from actors.inventory.messages import GetEvents
-from bus import ActorStopped, ReplyTimeout
+from actors.inventory.messages import Forget, GetEvents, PlaceOrder, ReceiveTransfer
+from actors.inventory.views import Placed
+from bus import ActorStopped, Message, ReplyTimeout, Topic
 from tests.actors.inventory.world import a_world, account
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
+    from actors.inventory.messages import InventoryMessage
     from tests.actors.inventory.world import World
 
 ANN, BEN = account(1), account(2)
@@ -113,6 +117,34 @@ async def test_inventories_begin_anew_when_what_was_in_hand_is_settled(
             world.engine.open_gate()
         await trio.sleep(RESCAN_S + 1)
         assert [(await world.owned(who))["gold"] for who in (ANN, BEN)] == [30, 70]
+
+
+async def test_order_and_transfer_that_took_effect_are_asked_for_again_together(
+    autojump_clock: MockClock,
+) -> None:
+    """Client and courier repeat what nobody could tell them of: both get the first answer."""
+    async with a_world() as world:
+        sent = (await world.send(ANN, BEN, gold=20)).transfer
+        placed = await world.order(BEN, "cart", 1, key="once")
+        again: dict[type, object] = {}
+
+        async def ask_again(body: InventoryMessage) -> None:
+            again[type(body)] = await world.ask(body)
+
+        world.engine.close_gate()
+        async with trio.open_nursery() as nursery:
+            # While Storage has this unit, the two gather in the mailbox and form the next one.
+            nursery.start_soon(world.order, BEN, "hut")
+            await wait_all_tasks_blocked()
+            await world.bus.send(Message(Topic.TASK, Forget(BEN), BEN))
+            nursery.start_soon(ask_again, PlaceOrder(BEN, "cart", 1, "once", b"fingerprint"))
+            await wait_all_tasks_blocked()
+            nursery.start_soon(ask_again, ReceiveTransfer(BEN, replace(sent, state="sent")))
+            await wait_all_tasks_blocked()
+            world.engine.open_gate()
+        assert again == {PlaceOrder: Placed(placed.order, replayed=True), ReceiveTransfer: sent}
+        assert not world.events("actor_restarted")
+        assert await world.replayed(BEN) == world.stored(BEN)
 
 
 async def _is_dropped(world: World) -> None:
