@@ -194,9 +194,10 @@ class AttemptLimit:
         """Forget a user's failures from an address after a correct password from there.
 
         Failures from elsewhere, and for other users, still count: knowing one's own password is
-        no way to go on guessing others'.
+        no way to go on guessing others'. Nor is logging in several times at once: what the first
+        success has forgotten is not taken back again.
         """
-        failures = max(1, self._both.count((user, address)))
+        failures = self._both.count((user, address))
         self._both.take_back((user, address), failures)
         self._users.take_back(user, failures)
         self._addresses.take_back(address, failures)
@@ -204,11 +205,12 @@ class AttemptLimit:
     def withdraw(self, user: str, address: str, begun_s: float) -> None:
         """Take back an attempt without a verdict, for example after a lost connection.
 
-        ``begun_s`` is the time that `begin` was called with.
+        ``begun_s`` is the time that `begin` was called with. A success may have forgotten it.
         """
-        self._both.take_back((user, address), begun_s=begun_s)
-        self._users.take_back(user, begun_s=begun_s)
-        self._addresses.take_back(address, begun_s=begun_s)
+        failures = min(1, self._both.count((user, address)))
+        self._both.take_back((user, address), failures, begun_s=begun_s)
+        self._users.take_back(user, failures, begun_s=begun_s)
+        self._addresses.take_back(address, failures, begun_s=begun_s)
 
     def begin_registration(self, address: str, now_s: float) -> None:
         """Count a registration before it is made; refused ones are not counted.

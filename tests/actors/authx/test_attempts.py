@@ -147,6 +147,24 @@ def test_own_account_is_no_way_to_go_on_guessing() -> None:
     assert refused_for_s(limit, "user9", HOME, 5) == 1
 
 
+@pytest.mark.parametrize("second_succeeds", [True, False])
+def test_logins_at_the_same_time_forget_no_failure_at_another_user(
+    second_succeeds: bool,
+) -> None:
+    """The first success forgets both; what becomes of the second is no reason to forget more."""
+    limit = limit_of(attempts_per_address=FREE)
+    limit.begin("ada", HOME, 0)
+    limit.begin("mallory", HOME, 0)
+    limit.begin("mallory", HOME, 0)
+    limit.succeeded("mallory", HOME)
+    if second_succeeds:
+        limit.succeeded("mallory", HOME)
+    else:
+        limit.withdraw("mallory", HOME, 0)
+    waits = [refused_for_s(limit, f"user{number}", HOME, 0) for number in range(FREE)]
+    assert waits == [None, None, 1]
+
+
 def test_success_forgets_the_mistakes_before_it() -> None:
     """A user who mistypes and then gets in leaves nothing behind, in any of the counts."""
     limit = limit_of()
