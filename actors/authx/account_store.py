@@ -47,10 +47,10 @@ select account_id, username, username_key, role, suspended_at, created_at, must_
 from accounts where username_key = any($1::text[])
 """
 
-_ALL = """
+_ABOVE = """
 select account_id, username, role, suspended_at, created_at, must_change_password
-from accounts
-order by created_at, account_id
+from accounts where account_id > $1
+order by account_id limit $2
 """
 
 _ADMINS = """
@@ -182,11 +182,11 @@ def find_accounts(username_keys: Sequence[str]) -> Script[list[NamedAccount]]:
     return script
 
 
-def list_accounts() -> Script[list[Account]]:
-    """Read all accounts in order of creation."""
+def list_accounts(after: str, limit: int) -> Script[list[Account]]:
+    """Read accounts with an id above ``after``, in order: ids begin with the time of creation."""
 
     async def script(session: Session) -> list[Account]:
-        return [_account(row) for row in await session.fetch(_ALL)]
+        return [_account(row) for row in await session.fetch(_ABOVE, after, limit)]
 
     return script
 

@@ -156,9 +156,9 @@ async def end_world(connection: Connection, *, now: datetime) -> EndedWorld | No
     return await connection.run(new_world.end_world(audit), timeout_s=_WORLD_TIMEOUT_S)
 
 
-async def list_accounts(connection: Connection) -> list[Account]:
-    """List all accounts, oldest first; raises `DatabaseError`."""
-    return await connection.run(account_store.list_accounts(), timeout_s=_TIMEOUT_S)
+async def list_accounts(connection: Connection, after: str, limit: int) -> list[Account]:
+    """List accounts with an id above ``after``, oldest first; raises `DatabaseError`."""
+    return await connection.run(account_store.list_accounts(after, limit), timeout_s=_TIMEOUT_S)
 
 
 def suspension_audit(

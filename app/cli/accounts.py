@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.cells import cell_len
 
 from actors.authx import operator
 from actors.authx.errors import InvalidPassword, InvalidUsername, UnknownAccount, UsernameTaken
 from actors.authx.passwords import Passwords
+from actors.storage.snapshot import NIL_ID
 from app.cli.database import May, operator_connection
 from app.cli.failures import Failure, expected_failures, perhaps_done
 from app.cli.interrupts import run_interruptible
@@ -23,7 +22,7 @@ from app.cli.progress import Progress, working
 from app.settings import authx_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
     from typing import Literal
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_PAGE = 1_000
 _WAITS = "holdfast: another account is being erased: waiting for that to finish"
 
 
@@ -197,19 +197,36 @@ def erase(username: str, config_file: Path | None, *, yes: bool) -> None:
 def list_(config_file: Path | None) -> None:
     """List every account, the oldest first."""
     with expected_failures():
-        found = _run(read_config(config_file), "", _list)
-    table = Table("username", "role", "state", "made", "account_id", box=None)
-    for account in found:
-        state = "suspended" if account.suspended else "active"
-        made = account.created_at.strftime("%Y-%m-%d %H:%M")
-        name = escape(account.username)
-        table.add_row(name, account.role, state, made, account.account_id)
-    # A pipe has no width: keep every row on one line.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+        _run(read_config(config_file), "", _list)
 
 
-async def _list(connection: Connection, _progress: Progress) -> list[Account]:
-    return await operator.list_accounts(connection)
+async def _list(connection: Connection, progress: Progress) -> None:
+    """Write the accounts page by page: a table of all would take minutes and gigabytes."""
+    rows: list[tuple[str, ...]] = [("username", "role", "state", "made", "account_id")]
+    after = NIL_ID
+    while True:
+        page = await operator.list_accounts(connection, after, _PAGE)
+        rows += map(_row, page)
+        progress.stop()
+        for line in _aligned(rows):
+            click.echo(line)
+        if len(page) < _PAGE:
+            return
+        rows, after = [], page[-1].account_id
+
+
+def _row(account: Account) -> tuple[str, ...]:
+    state = "suspended" if account.suspended else "active"
+    made = account.created_at.strftime("%Y-%m-%d %H:%M")
+    return account.username, account.role, state, made, account.account_id
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield each row as a line; the columns are as wide as these rows need."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        yield "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in cells).rstrip()
 
 
 def _set_role(username: str, role: Literal["player", "admin"], config_file: Path | None) -> None:

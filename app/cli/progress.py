@@ -31,17 +31,18 @@ class Progress:
 
     def note(self, line: str) -> None:
         """Write a line to standard error, above the running spinner."""
-        self._stop()
+        self.stop()
         click.echo(line, err=True)
         if self._status is not None:
             self._status.start()
 
     def tell_done(self, done: str, more: str = "", *, lost: str = "") -> None:
         """Stop the spinner, then call `tell_done`."""
-        self._stop()
+        self.stop()
         tell_done(done, more, lost=lost)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Stop the spinner, before something else is written."""
         # A terminal that is gone must not prevent the report on standard output.
         with suppress(OSError):
             if self._status is not None:

@@ -19,6 +19,7 @@ from actors.authx.errors import (
     UsernameTaken,
 )
 from actors.authx.messages import EraseAccount, GetAccount, Login, Refresh, SetSuspended
+from actors.storage.snapshot import NIL_ID
 from tests.actors.authx.harness import PASSWORD, running_authx
 
 if TYPE_CHECKING:
@@ -299,17 +300,20 @@ async def test_operator_lists_accounts_oldest_first(postgres: PostgresServer) ->
     """Everyone is listed, with role and suspension."""
     dsn = await postgres.create_database_async()
     async with running_authx(dsn) as running, connected(running) as connection:
-        assert await operator.list_accounts(connection) == []
+        assert await operator.list_accounts(connection, NIL_ID, 3) == []
         for name in ("cid", "ada", "bob"):
             await running.register(name)
             running.clock.advance(1)
         await operator.set_suspended(connection, "ada", suspended=True, now=running.clock.now)
-        accounts = await operator.list_accounts(connection)
+        accounts = await operator.list_accounts(connection, NIL_ID, 3)
         assert [(each.username, each.suspended) for each in accounts] == [
             ("cid", False),
             ("ada", True),
             ("bob", False),
         ]
+        first = await operator.list_accounts(connection, NIL_ID, 1)
+        assert first == accounts[:1]
+        assert await operator.list_accounts(connection, first[0].account_id, 3) == accounts[1:]
 
 
 async def test_login_of_an_operator_is_logged_and_no_players(database_dsn: str) -> None:
