@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from bus import Bus, Message, Subscription
 
 
+_NEXT_BATCH_S: Final = 1.0  # players log in meanwhile
 _AT_ONCE_MAX: Final = 64
 """How many messages are dispatched before other tasks have their turn."""
 
@@ -245,14 +246,17 @@ class Authx:
         self._subscription.close()
 
     async def _keep_house(self, service: AccountService) -> None:
-        """Delete expired sessions periodically, a bounded batch at a time."""
+        """Delete expired sessions periodically, a bounded batch at a time until none is left."""
+        left = False
         while True:
-            await trio.sleep(self._settings.housekeeping_seconds)
+            await trio.sleep(_NEXT_BATCH_S if left else self._settings.housekeeping_seconds)
+            left = False
             try:
                 deleted = await service.delete_expired_sessions()
             except DatabaseError as error:
                 self._log.warning("authx_housekeeping_failed", error=str(error))
             else:
+                left = deleted == self._settings.housekeeping_batch
                 self._log.debug("expired_sessions_deleted", sessions=deleted)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
@@ -54,7 +55,7 @@ class FakeConnection:
         if getattr(script, "__module__", "") in _OF_THE_BACKGROUND:
             return []  # here no world stands still, and nobody is an operator
         self._database.ran.append(script)
-        return script
+        return self._database.answers.popleft() if self._database.answers else script
 
     async def listen(self, channel: str, callback: Callable[[str], None]) -> None:
         """Remember who listens."""
@@ -78,6 +79,7 @@ class FakeDatabase:
         self.away = self.frozen = False
         self.losses = 0
         self.failure: Exception | None = None
+        self.answers: deque[object] = deque()
         self.query_s = 0.0
         self.attempts: list[float] = []
         self.connections: list[FakeConnection] = []

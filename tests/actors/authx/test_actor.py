@@ -178,6 +178,25 @@ async def test_actor_keeps_house_now_and_then(autojump_clock: trio.testing.MockC
         end(bus)
 
 
+async def test_actor_keeps_house_until_nothing_is_left(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """However many sessions expire in a minute, they do not pile up."""
+    database, bus = FakeDatabase(), open_broadcast_channel()
+    settings = replace(CHEAP, housekeeping_seconds=60, listen_probe_ms=1_000_000)
+    full = settings.housekeeping_batch
+    database.answers.extend([full, full, full - 1])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(authx_on(database, bus, settings).run)
+        await trio.sleep(65)
+        assert len(database.ran) == 3
+        await trio.sleep(50)
+        assert len(database.ran) == 3
+        await trio.sleep(10)
+        assert len(database.ran) == 4
+        end(bus)
+
+
 async def test_actor_without_a_database_is_ready_and_says_what_is_wrong() -> None:
     """Callers that need the database are told at once; bad tokens are still bad tokens."""
     dsn = "postgresql://postgres@127.0.0.1:1/nowhere"
