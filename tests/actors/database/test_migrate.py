@@ -53,6 +53,7 @@ CHECKSUMS = (
     "7fc06e7ba6e243b0fdb4d1fb3227365460f77304c33647026842edf095956622",
     "e7707ccdf25f5d589210f54e31140c39d9a131ad4336f7f95b84037bf57fbffc",
     "9268628fd07d2f80ee627875c0d534f9c16fce7d6c2d9d59432d7c3da7f4a2cc",
+    "a7811a8acb858abecb869ad5658bf2ffa66632d38a4d0a0e3870b41b8e08e362",
 )
 """The shipped migrations, in order."""
 
@@ -420,6 +421,7 @@ _SENT, _RECEIVED = (
     " order by transfer_id desc limit 101"
     for side in ("sender", "receiver")
 )
+_SENT_TODAY = f"select * from transfers where sender = {_SOMEBODY} and sent_ms > 5"  # noqa: S608
 _TRANSFER = f"select * from transfers where transfer_id = any(array[{_SOMEBODY}]::uuid[])"  # noqa: S608
 
 
@@ -430,6 +432,7 @@ _TRANSFER = f"select * from transfers where transfer_id = any(array[{_SOMEBODY}]
         (_PENDING, "orders_pending"),
         (_SENT, "transfers_sender"),
         (_RECEIVED, "transfers_receiver"),
+        (_SENT_TODAY, "transfers_sent"),
         (_TRANSFER, "transfers_pkey"),
     ],
 )
