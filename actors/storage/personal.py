@@ -6,19 +6,23 @@ requests), and details of how rows are stored.
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from actors.database.errors import DatabaseError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from actors.database.driver import Connection
-    from actors.database.session import Record, Session
+    from actors.database.session import Record, Script, Session
 
 Json: TypeAlias = dict[str, Any]
+T = TypeVar("T")
 
 _ACCOUNT: Final = """
 select account_id, username, role, suspended_at, must_change_password, created_at
@@ -67,7 +71,15 @@ select audit_id, at, action, subject, reason, detail from audit
 where actor = $1 and audit_id > $2 order by at, audit_id
 """
 
-_TIMEOUT_S: Final = 120.0
+PAGE: Final = 1_000
+SINGLE: Final = frozenset({"account", "inventory"})
+"""The sections of at most one row."""
+
+_BEGIN: Final = "begin transaction isolation level repeatable read read only"
+_DECLARE: Final = "declare {} no scroll cursor for {}"
+# A text that the driver knows must have the same columns each time: each cursor has its own name.
+_FETCH: Final = "fetch {} from {}"
+_TIMEOUT_S: Final = 60.0  # for each page, or the sorting of all
 _JSON: Final = frozenset(
     {"holdings", "cost", "refund", "resources", "changes", "response", "detail"}
 )
@@ -76,8 +88,18 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
-async def personal_data(connection: Connection, username_key: str) -> Json | None:
-    """Return what is kept on the account of a username (in its key form); None if there is none.
+async def personal_data(
+    connection: Connection,
+    username_key: str,
+    take: Callable[[str, Sequence[Json]], None],
+    *,
+    page: int = PAGE,
+) -> bool:
+    """Hand over what is kept on the account of a username (in its key form); False if none has it.
+
+    ``take`` gets a section's name and ``page`` rows of it at most, section by section: an account
+    may have millions. An empty section comes once, without rows; of `SINGLE` there is one row at
+    most. ``connection`` is this one's alone meanwhile.
 
     Times of the world are aware datetimes like all others. The inventory's ``holdings`` give
     amounts in pairs: whole units, and grains (3,600,000 to the unit) beyond them. The ledger's
@@ -87,25 +109,51 @@ async def personal_data(connection: Connection, username_key: str) -> Json | Non
         DatabaseError: the database is away or fails.
     """
 
-    async def script(session: Session) -> Json | None:
-        async with session.transaction():
-            await session.execute("set transaction isolation level repeatable read read only")
-            return await _collect(session, username_key)
+    async def run(script: Script[T]) -> T:
+        return await connection.run(script, timeout_s=_TIMEOUT_S)
 
-    return await connection.run(script, timeout_s=_TIMEOUT_S)
+    async with _one_moment(run):
+        account = await run(lambda session: session.fetchrow(_ACCOUNT, username_key))
+        if account is None:
+            return False
+        take("account", [_plain(account)])
+        account_id = account["account_id"]
+        sections: dict[str, tuple[Any, ...]] = {
+            name: (sql, account_id) for name, sql in _SECTIONS.items()
+        }
+        sections["audit_by"] = (_AUDIT_BY, account["username"], account_id)
+        for name, query in sections.items():
+            await run(_opening(name, *query))
+            rows = await run(_fetching(name, page))
+            take(name, rows)
+            while len(rows) == page:
+                rows = await run(_fetching(name, page))
+                if rows:
+                    take(name, rows)
+    return True
 
 
-async def _collect(session: Session, username_key: str) -> Json | None:
-    account = await session.fetchrow(_ACCOUNT, username_key)
-    if account is None:
-        return None
-    told: Json = {"account": _plain(account)}
-    for section, sql in _SECTIONS.items():
-        told[section] = [_plain(row) for row in await session.fetch(sql, account["account_id"])]
-    [told["inventory"]] = told["inventory"] or [None]
-    acts = await session.fetch(_AUDIT_BY, account["username"], account["account_id"])
-    told["audit_by"] = [_plain(row) for row in acts]
-    return told
+@asynccontextmanager
+async def _one_moment(run: Callable[[Script[str]], Awaitable[str]]) -> AsyncGenerator[None]:
+    """Open a transaction that sees the database as it is now."""
+    await run(lambda session: session.execute(_BEGIN))
+    try:
+        yield
+    finally:
+        # A lost connection has rolled back already.
+        with suppress(DatabaseError):
+            await run(lambda session: session.execute("rollback"))
+
+
+def _opening(name: str, sql: str, *arguments: object) -> Script[str]:
+    return lambda session: session.execute(_DECLARE.format(name, sql), *arguments)
+
+
+def _fetching(name: str, page: int) -> Script[list[Json]]:
+    async def script(session: Session) -> list[Json]:
+        return [_plain(row) for row in await session.fetch(_FETCH.format(page, name))]
+
+    return script
 
 
 def _plain(row: Record) -> Json:

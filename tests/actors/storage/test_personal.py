@@ -11,11 +11,14 @@ import trio
 
 from actors.database.driver import open_database
 from actors.storage import personal
-from actors.storage.personal import personal_data
+from actors.storage.personal import PAGE, SINGLE, personal_data
 from tests.postgres import quiet_log, run_script
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from actors.database.session import Session
+    from actors.storage.personal import Json
 
 ANN: Final = "019a5c00-0000-7000-8000-00000000000a"
 BOB: Final = "019a5c00-0000-7000-8000-00000000000b"
@@ -88,12 +91,21 @@ def _rows(database_dsn: str) -> None:
     trio.run(run_script, database_dsn, write)
 
 
-async def told_of(dsn: str, key: str) -> dict[str, Any] | None:
+async def told_of(dsn: str, key: str, page: int = PAGE) -> dict[str, Any] | None:
     """Collect everything kept on somebody."""
+    told: dict[str, Any] = {}
+
+    def take(section: str, rows: Sequence[Json]) -> None:
+        assert len(rows) <= page
+        if section in SINGLE:
+            told[section] = rows[0] if rows else None
+        else:
+            told.setdefault(section, []).extend(rows)
+
     async with open_database(dsn, log=quiet_log()) as database:
         connection = await database.connect(name="personal")
         try:
-            return await personal_data(connection, key)
+            return told if await personal_data(connection, key, take, page=page) else None
         finally:
             await connection.aclose()
 
@@ -117,6 +129,14 @@ async def test_personal_data_are_complete(database_dsn: str) -> None:
     assert [each["response"] for each in plain["commands"]] == [{"order": 1}]
     assert [each["reason"] for each in plain["audit"]] == ["why"]
     assert [each["reason"] for each in plain["audit_by"]] == ["cheating"]
+
+
+async def test_personal_data_come_in_pages(database_dsn: str) -> None:
+    """However much there is, little of it is in memory; nothing is left out or told twice."""
+    whole = await told_of(database_dsn, "ann")
+    assert whole is not None
+    assert len(whole["transfers"]) == 2
+    assert await told_of(database_dsn, "ann", page=1) == whole
 
 
 async def test_personal_data_hold_nothing_of_who_had_the_name_before(database_dsn: str) -> None:

@@ -38,6 +38,7 @@ def test_export_writes_json() -> None:
     assert [entry["action"] for entry in told["audit"]] == ["account-created"]
     assert told["exported_at"].endswith("Z")
     assert "argon2" not in result.stdout
+    assert result.stdout == json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
 
 @pytest.mark.parametrize(
