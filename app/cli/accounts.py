@@ -208,8 +208,8 @@ async def _list(connection: Connection, progress: Progress) -> None:
         page = await operator.list_accounts(connection, after, _PAGE)
         rows += map(_row, page)
         progress.stop()
-        for line in _aligned(rows):
-            click.echo(line)
+        if rows:
+            click.echo("\n".join(_aligned(rows)))
         if len(page) < _PAGE:
             return
         rows, after = [], page[-1].account_id
