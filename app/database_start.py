@@ -48,7 +48,9 @@ async def prepare_database(
             backups = AutomaticBackups.of(Path(config.storage.data_dir), postgres.dsn)
         upgraded = await upgrade(connection, backups, now=wall_clock(), log=log)
         try:
-            renaming = await check_rules_change(connection, ruleset, settings.renamed(config))
+            renaming = await check_rules_change(
+                connection, ruleset, settings.renamed(config), log=log
+            )
         except RulesChangeRefused as refused:
             if upgraded.before and upgraded.applied:
                 refused.add_note(

@@ -60,7 +60,7 @@ async def test_prepare_database_tells_of_an_upgrade_where_it_refuses_the_rules(
 ) -> None:
     """The earlier program no longer starts on it: restoring the rules is not enough."""
 
-    async def refuse(*_arguments: object) -> None:
+    async def refuse(*_arguments: object, **_log: object) -> None:
         raise RulesChangeRefused("no")
 
     dsn = await postgres.create_database_async()

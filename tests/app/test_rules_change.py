@@ -11,6 +11,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import LogCapture
 
 from actors.database.driver import open_database
 from actors.inventory.engine import Order, State, encode_state, resettle
@@ -163,12 +164,13 @@ async def refusal(
     renamed: Mapping[str, str],
     *states: State,
     history: Sequence[Past] = (Past(OLD, 0, {}),),
+    log: LogCapture | None = None,
 ) -> str | None:
     """Return why the start refuses these rules, or None if it allows them."""
     async with connected(dsn) as connection:
         await connection.run(lambda session: store(session, history, states))
         try:
-            await check_rules_change(connection, new, renamed)
+            await check_rules_change(connection, new, renamed, log=quiet_log(log))
         except RulesChangeRefused as refused:
             return str(refused)
         return None
@@ -200,6 +202,16 @@ LODGE: Final = rules(
     {**{n: k for n, k in ASSETS.items() if n not in {"hut", "mill"}}, "lodge": "level"}
 )
 TO_LODGE: Final = {"hut": "lodge", "mill": "lodge"}
+
+
+async def test_change_is_logged_before_all_accounts_are_read(database_dsn: str) -> None:
+    """That takes a minute in a large world; the same rules as before need no look."""
+    log = LogCapture()
+    new = rules({**ASSETS, "inn": "level"})
+    assert await refusal(database_dsn, OLD, {}, log=log) is None
+    assert log.entries == []
+    assert await refusal(database_dsn, new, {}, log=log) is None
+    assert [each["event"] for each in log.entries] == ["ruleset_change_checking"]
 
 
 async def test_new_name_that_the_rules_do_not_have_is_told_by_the_old_one(
