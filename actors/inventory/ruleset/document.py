@@ -9,7 +9,7 @@ import re
 import tomllib
 import types
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_origin
 
 import msgspec
 
@@ -21,9 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 BYTES_MAX = 1_000_000
+KEY_PARTS_MAX: Final = 16
+"""How many parts a dotted key may have: tomllib may take quadratic time and memory for them."""
+
 VERSION_DIGITS = 16
 
 _PLACE = re.compile(r"(.*) - at `\$(.*)`", re.DOTALL)
+_KEY_PART: Final = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+"""
+_LONG_KEY: Final = re.compile(
+    rf"(?:^|[\[{{,])[ \t]*+(?:{_KEY_PART}){{{KEY_PARTS_MAX}}}", re.ASCII | re.MULTILINE
+)
+_INTEGER_BITS: Final = 63
+"""How large integers are in TOML, apart from their sign."""
+
 _SEMANTICS = "holdfast ruleset 1"  # goes into the version: equal text, equal meaning
 
 
@@ -34,8 +44,7 @@ def parse_toml(content: bytes, file: str) -> dict[str, Any]:
         raise RulesetError(file, [Problem("", message)])
     try:
         # Some editors put a byte order mark at the beginning.
-        text = content.decode("utf-8-sig")
-        data = tomllib.loads(text, parse_float=_number)
+        data = _tables(content.decode("utf-8-sig"))
         inexact = [*_inexact(data, "")]
     except UnicodeDecodeError as error:
         raise RulesetError(file, [Problem("", "not UTF-8 text")]) from error
@@ -44,6 +53,13 @@ def parse_toml(content: bytes, file: str) -> dict[str, Any]:
     if inexact:
         raise RulesetError(file, inexact)
     return data
+
+
+def _tables(text: str) -> dict[str, Any]:
+    """Return the tables of a TOML text; raises ValueError, RecursionError if it is not one."""
+    if _LONG_KEY.search(text) is not None:
+        raise ValueError(f"a key has more than {KEY_PARTS_MAX} parts")
+    return tomllib.loads(text, parse_float=_number)
 
 
 def read_document(data: Mapping[str, Any], file: str) -> Document:
@@ -99,6 +115,8 @@ def _inexact(value: Any, where: str) -> Iterator[Problem]:
         else:
             reason = "is not a finite number"
         yield Problem(where, f"{value.written:.60} {reason}")
+    elif isinstance(value, int) and value.bit_length() > _INTEGER_BITS:
+        yield Problem(where, "is too large: an integer must lie between -2^63 and 2^63")
 
 
 def _read(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:

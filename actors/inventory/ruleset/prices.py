@@ -173,6 +173,8 @@ def _priced(
     costs: list[Mapping[str, int]] = []
     most = RESULT_MAX if levels.stated else HOLDING_MAX
     for level in range(1, levels.last + 1):
+        if not scope.take(f"{where}.cost", len(prices)):
+            return (MappingProxyType[str, int]({}),) * levels.last
         price: dict[str, int] = {}
         for resource, amount_at in prices.items():
             try:

@@ -76,6 +76,13 @@ class Scope:
             self.report(where, self._strange(name, known))
         return None if strange else formula
 
+    def take(self, where: str, size: int) -> bool:
+        """Count values; report it, and return False, once the ruleset has too many."""
+        if self.entries <= ENTRIES_MAX < self.entries + size:
+            self.report(where, f"the ruleset has more than {ENTRIES_MAX} values")
+        self.entries += size
+        return self.entries <= ENTRIES_MAX
+
     def constant(self, where: str, value: Plain) -> Number | None:
         """Return a number, or a formula of world parameters, as its exact value."""
         formula = self.formula(where, value, ()) if isinstance(value, str) else None
@@ -172,10 +179,7 @@ class Scope:
                 "factor belongs in modifiers)",
             )
             return False
-        if self.entries <= ENTRIES_MAX < self.entries + size:
-            self.report(where, f"the ruleset has more than {ENTRIES_MAX} values")
-        self.entries += size
-        return self.entries <= ENTRIES_MAX
+        return self.take(where, size)
 
     def _in_bounds(self, where: str, value: Number) -> Number | None:
         try:

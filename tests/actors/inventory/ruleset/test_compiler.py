@@ -333,6 +333,19 @@ def test_compiler_bounds_the_size_of_the_ruleset(tmp_path: Path) -> None:
     assert list(found.values()) == ["the ruleset has more than 500000 values"]
 
 
+def test_compiler_counts_prices_as_values(tmp_path: Path) -> None:
+    """A price of every level in each of many resources is a value, too."""
+    names = [f"r{n}" for n in range(30)]
+    text = "".join(f"[resources.{name}]\n" for name in names)
+    cost = ", ".join(f"{name} = 1" for name in names)
+    text += "".join(
+        f"[buildings.b{n}]\ncost = {{ {cost} }}\nduration = 1\nmax_level = 1000\n"
+        for n in range(20)
+    )
+    found = problems(tmp_path, text)
+    assert found == {"buildings.b16.cost": "the ruleset has more than 500000 values"}
+
+
 def test_compiler_bounds_the_number_of_assets(tmp_path: Path) -> None:
     """Instances count."""
     text = "".join(

@@ -102,7 +102,11 @@ def test_document_names_what_stands_in_place_of_a_table(
         ("a = ", "not TOML: Invalid value"),
         ("a = 1\na = 2", "not TOML: Cannot overwrite a value"),
         ("a = " + "[" * 5000, "not TOML: maximum recursion depth exceeded"),
-        ("[" + "a." * 5000 + "a]", "not TOML: "),  # by depth, or by how many names it has
+        ("[" + "a." * 5000 + "a]", "not TOML: a key has more than 16 parts"),
+        ("x" + " . 'b'" * 40_000 + " = 1", "not TOML: a key has more than 16 parts"),
+        ('a = {"\\""' + '."\\""' * 40_000 + " = 1}", "not TOML: a key has more than 16 parts"),
+        ("a = 9223372036854775808", ": a: is too large: an integer must lie between -2^63"),
+        ("[a]\nb = [0x1" + "0" * 4000 + "]", ": a.b[0]: is too large: an integer must lie"),
         ("a = " + "1" * 5000, "not TOML: Exceeds the limit"),
         ("#" * 1_000_000, "at most 1000000 bytes"),
         ("a = nan", ": a: nan is not a finite number"),
@@ -117,10 +121,17 @@ def test_document_names_what_stands_in_place_of_a_table(
     ],
 )
 def test_document_refuses_what_is_not_toml(tmp_path: Path, text: str, message: str) -> None:
-    """Broken, bottomless, oversized files and inexact numbers are refused with the reason."""
+    """Broken, bottomless, oversized files, inexact and huge numbers are refused with the reason."""
     with pytest.raises(RulesetError) as caught:
         load(tmp_path, text)
     assert message in str(caught.value)
+
+
+def test_document_takes_dots_that_are_not_in_keys(tmp_path: Path) -> None:
+    """Neither a list of decimals, nor a text or a comment, is a long key."""
+    mine = MINE.replace("duration = 10", f"duration = [{'1.5, ' * 20}]")
+    text = f"# {'a.' * 20}\ndescription = '{'a.' * 20}'\n"
+    assert load(tmp_path, text + mine).assets["mine"].max_level == 20
 
 
 def test_document_refuses_what_is_not_text(tmp_path: Path) -> None:
