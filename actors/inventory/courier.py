@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import trio
 from msgspec.structs import replace
 
@@ -163,11 +164,12 @@ class Courier:
         turns = Turns(_SLICE)
         taken = 0
         left = len(rows) == _PAGE
-        for transfer in map(records.transfer_from_row, rows):
+        for row in rows:
             if len(self._waiting) >= self._picked_up_max:
                 return last, taken > 0
-            last = transfer.id
-            if last not in self._waiting:
+            last = row["transfer_id"]
+            transfer = None if last in self._waiting else self._read(row)
+            if transfer is not None:
                 # It may have arrived while the rows were being read.
                 if self._take(nursery, transfer, self._picked_up_max, known=True):
                     taken += 1
@@ -175,6 +177,14 @@ class Courier:
                     left = True
             await turns.worked()
         return last if len(rows) == _PAGE else "", taken > 0 and left
+
+    def _read(self, row: Row) -> TransferRecord | None:
+        """Read a transfer's row; log one that is damaged, which must not hold up the others."""
+        try:
+            return records.transfer_from_row(row)
+        except msgspec.MsgspecError as error:
+            self._log.error("transfer_unreadable", transfer=row["transfer_id"], error=str(error))
+            return None
 
     async def _on_their_way(self, last: str) -> Sequence[Row]:
         [rows] = await self._storage.read(
@@ -213,7 +223,7 @@ class Courier:
                 if look_first:
                     transfer = await self._recorded(transfer)
                 return transfer if transfer.state != "sent" else await self._deliver(transfer)
-            except (BusError, StorageError, InventoryError) as error:
+            except (BusError, StorageError, InventoryError, msgspec.MsgspecError) as error:
                 self._log.warning("transfer_delayed", transfer=transfer.id, error=str(error))
                 await trio.sleep(retry_s * self._rng.uniform(0.5, 1.0))
                 retry_s = min(2 * retry_s, _RETRY_MAX_S)
