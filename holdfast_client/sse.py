@@ -34,6 +34,7 @@ class Parser:
         self._rest = ""
         self._name = ""
         self._data: list[str] = []
+        self._data_length = 0
         self._last_id = ""
 
     def feed(self, piece: bytes) -> Iterator[Message]:
@@ -52,7 +53,7 @@ class Parser:
             message = self._take(line)
             if message is not None:
                 yield message
-        if len(self._rest) + sum(map(len, self._data)) > EVENT_CHARACTERS_MAX:
+        if len(self._rest) + self._data_length > EVENT_CHARACTERS_MAX:
             raise TooLong(f"an event of more than {EVENT_CHARACTERS_MAX} characters")
 
     def _take(self, line: str) -> Message | None:
@@ -65,6 +66,7 @@ class Parser:
                 self._name = value
             case "data":
                 self._data.append(value)
+                self._data_length += len(value) + 1  # with its line end: it may be empty
             case "id" if "\0" not in value:
                 self._last_id = value
             case _:
@@ -73,5 +75,5 @@ class Parser:
 
     def _dispatch(self) -> Message | None:
         name, data = self._name, self._data
-        self._name, self._data = "", []
+        self._name, self._data, self._data_length = "", [], 0
         return Message(name or "message", "\n".join(data), self._last_id) if data else None

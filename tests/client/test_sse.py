@@ -69,7 +69,9 @@ def test_sse_does_not_depend_on_how_the_stream_is_cut(
     assert parse(*pieces, b": and on\n") == expected
 
 
-@pytest.mark.parametrize("piece", [b"data: " + b"x" * 1000, b"data: " + b"x" * 1000 + b"\n"])
+@pytest.mark.parametrize(
+    "piece", [b"data: " + b"x" * 1000, b"data: " + b"x" * 1000 + b"\n", b"data\n" * 1000]
+)
 def test_sse_does_not_grow_without_end(piece: bytes) -> None:
     """An endless line or event is refused, not buffered."""
     parser = Parser()
