@@ -7,6 +7,7 @@ at once, the work is part of the first one's trace and links to the others.
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +42,8 @@ _FAILED_FROM = 500
 
 def open_provider(endpoint: str, sample_every: int) -> TracerProvider:
     """Make a provider that samples spans and sends them to ``endpoint`` from its own thread."""
+    # It would log, and quote, each malformed `traceparent` or `tracestate` that a client sends.
+    logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
     provider = TracerProvider(
         sampler=ParentBased(TraceIdRatioBased(1 / sample_every)),
         resource=Resource.create({"service.name": "holdfast", "service.version": __version__}),

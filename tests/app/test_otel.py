@@ -10,7 +10,7 @@ import trio
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanContext, StatusCode
+from opentelemetry.trace import SpanContext, StatusCode, get_current_span
 
 from app import otel
 from app.http.trail import Trail
@@ -218,3 +218,25 @@ def test_provider_samples_one_request_in_so_many(every: int, traced: int) -> Non
     finally:
         # No span was ended, so nothing is sent.
         provider.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (b"tracestate", b"c=\xe9"),
+        (b"tracestate", b"a=1,a=1"),
+        (b"tracestate", b"a=1," * 200),
+        (b"traceparent", b"00-" + b"a" * 1000),
+    ],
+)
+def test_malformed_trace_context_of_a_client_is_not_logged(
+    name: bytes, value: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody may fill the log by sending headers; the request is traced all the same."""
+    open_provider(ENDPOINT, 1).shutdown()
+    requests = OpenTelemetry(TracerProvider(shutdown_on_exit=False)).requests
+    headers = {b"traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    headers[name] = value
+    with requests.request(headers.items(), Trail(method="GET")):
+        assert get_current_span().is_recording()
+    assert caplog.records == []
