@@ -85,8 +85,8 @@ async def _addresses_of(
         )
     except OSError as error:
         raise HttpBindError(host, port, error.strerror or str(error)) from error
-    except UnicodeError:
-        # Part of the name is empty, as in "127.0.0..1", or too long.
+    except ValueError:
+        # Part of the name is empty, as in "127.0.0..1", or too long, or it has a NUL in it.
         raise HttpBindError(host, port, "not the name of a host") from None
 
 

@@ -69,7 +69,8 @@ async def test_client_that_lost_its_network_is_not_kept_for_a_quarter_of_an_hour
 
 
 @pytest.mark.parametrize(
-    "host", ["203.0.113.1", "no-such-host.invalid", "fe80::dead%nope", "127.0.0..1", "x" * 64]
+    "host",
+    ["203.0.113.1", "no-such-host.invalid", "fe80::dead%nope", "1..1", "a" * 64, "\0", "\udcff"],
 )
 async def test_address_that_is_not_ours_is_one_clear_line(host: str) -> None:
     """An address of another machine, or an invalid one, is refused and named in the message."""
