@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Final, cast, get_args
 
 import msgspec
 from msgspec import Meta, inspect
@@ -16,6 +17,9 @@ from app.config.sections import Config
 
 SHOWN_MAX = 60
 """How many characters of a refused value an error quotes."""
+
+_INTEGER_BITS: Final = 63
+"""How large integers are in TOML, apart from their sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,12 @@ class Key:
 
         Raises:
             ConfigError: it has another type (strictly: true, 5.0 and "5" are not 5), is out of
-                range, or is a path that no file can have.
+                range, is a path that no file can have, or is another text that is not UTF-8.
         """
         if self.table:
             _check_members(self.path, value, source)
+        if isinstance(value, str):
+            self._check_text(value, source)
         try:
             checked = msgspec.convert(value, self.type, strict=True, dec_hook=_make_secret)
         except msgspec.ValidationError:
@@ -77,9 +83,13 @@ class Key:
             shown = "this value" if self.secret else show(value)
             problem = f"must be {expectation(self.shape)}, not {shown}"
             raise ConfigError(source, self.path, problem)
-        if self.path_kind is not None:
-            _check_path(self.path, str(checked), source)
         return checked
+
+    def _check_text(self, text: str, source: str) -> None:
+        if self.path_kind is not None:
+            _check_path(self.path, text, source)
+        elif not _is_utf8(text):
+            raise ConfigError(source, self.path, "is not UTF-8 text")
 
 
 def all_keys() -> dict[str, Key]:
@@ -132,7 +142,10 @@ def show(value: object) -> str:
         case bool():
             written = "true" if value else "false"
         case str():
-            written = msgspec.json.encode(value).decode()
+            written = json.dumps(value, ensure_ascii=False)
+        case int() if value.bit_length() > _INTEGER_BITS:
+            # It may have more digits than Python prints.
+            written = "an integer of more than 64 bits"
         case dict():
             written = "a table"
         case list():
@@ -161,6 +174,15 @@ def describe(section: str, field: msgspec.structs.FieldInfo, default: object) ->
     )
 
 
+def _is_utf8(text: str) -> bool:
+    """Whether a text can be sent to clients; bytes of the environment may not be UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _make_secret(kind: type, value: object) -> Secret:
     """Convert to the only type that msgspec does not know."""
     if kind is not Secret or not isinstance(value, str):
@@ -180,8 +202,17 @@ def _check_path(key: str, path: str, source: str) -> None:
 
 
 def _check_members(path: str, table: object, source: str) -> None:
-    """Refuse a member of a table that is not a finite number; the error names it."""
+    """Refuse a member of a table that is not a usable number; the error names it."""
     members = cast("dict[str, object]", table) if isinstance(table, dict) else {}
     for name, value in members.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if not _is_number(value):
             raise ConfigError(source, f"{path}.{name}", f"must be a number, not {show(value)}")
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite number, and if it is an integer, one that TOML can hold."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return value.bit_length() <= _INTEGER_BITS
+    return isinstance(value, float) and isfinite(value)

@@ -70,6 +70,11 @@ def test_environment_sets_members_of_a_table() -> None:
         ("HOLDFAST_WORLD__PARAMETERS", "1", "HOLDFAST_WORLD__PARAMETERS__NAME=number"),
         ("HOLDFAST_WORLD__PARAMETERS__A", "b", 'world.parameters.a: must be a number, not "b"'),
         ("HOLDFAST_WORLD__PARAMETERS__", "1", "no such setting"),
+        # As Python passes on bytes that are not UTF-8, here "\xf6" in Latin-1.
+        ("HOLDFAST_WORLD__NAME", "K\udcf6ln", "world.name: is not UTF-8 text"),
+        ("HOLDFAST_HTTP__PORT", "\udcf6", "http.port: is not UTF-8 text"),
+        ("HOLDFAST_WORLD__PARAMETERS__A", "\udcf6", "world.parameters.a: must be a number"),
+        ("HOLDFAST_STORAGE__DATA_DIR", "~nobody-here/a", '"~nobody-here/a": that home'),
     ],
 )
 def test_environment_refuses_by_naming_the_variable(variable: str, text: str, told: str) -> None:
