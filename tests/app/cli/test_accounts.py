@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -418,16 +417,14 @@ def test_accounts_erase_is_for_a_suspended_account_too() -> None:
     assert create("werner").exit_code == 0
 
 
-def test_accounts_list_of_a_large_world_takes_no_longer_than_reading_it(
+def test_accounts_list_of_a_large_world_is_written_page_by_page(
     monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
 ) -> None:
-    """It is written page by page: a headed line for each account, the oldest first."""
+    """Of any number there is a headed line for each account, the oldest first."""
     dsn = postgres.create_database()
     monkeypatch.setenv("HOLDFAST_DATABASE__DSN", dsn)
     trio.run(_fill, dsn)
-    began = time.process_time()
     heading, *lines = (line.split() for line in accounts("list").output.splitlines())
-    assert time.process_time() - began < 4.0  # Laid out as one table it was twice as much.
     assert heading == ["username", "role", "state", "made", "account_id"]
     assert [len(columns) for columns in lines] == [6] * 5_000
     assert [columns[0] for columns in lines] == [f"many-{each}" for each in range(5_000)]
