@@ -6,17 +6,16 @@ requests), and details of how rows are stored.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from actors.database.errors import DatabaseError
+from actors.storage.moment import one_moment
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from actors.database.driver import Connection
     from actors.database.session import Record, Script, Session
@@ -75,7 +74,6 @@ PAGE: Final = 1_000
 SINGLE: Final = frozenset({"account", "inventory"})
 """The sections of at most one row."""
 
-_BEGIN: Final = "begin transaction isolation level repeatable read read only"
 _DECLARE: Final = "declare {} no scroll cursor for {}"
 # A text that the driver knows must have the same columns each time: each cursor has its own name.
 _FETCH: Final = "fetch {} from {}"
@@ -112,7 +110,7 @@ async def personal_data(
     async def run(script: Script[T]) -> T:
         return await connection.run(script, timeout_s=_TIMEOUT_S)
 
-    async with _one_moment(run):
+    async with one_moment(connection):
         account = await run(lambda session: session.fetchrow(_ACCOUNT, username_key))
         if account is None:
             return False
@@ -131,18 +129,6 @@ async def personal_data(
                 if rows:
                     take(name, rows)
     return True
-
-
-@asynccontextmanager
-async def _one_moment(run: Callable[[Script[str]], Awaitable[str]]) -> AsyncGenerator[None]:
-    """Open a transaction that sees the database as it is now."""
-    await run(lambda session: session.execute(_BEGIN))
-    try:
-        yield
-    finally:
-        # A lost connection has rolled back already.
-        with suppress(DatabaseError):
-            await run(lambda session: session.execute("rollback"))
 
 
 def _opening(name: str, sql: str, *arguments: object) -> Script[str]:

@@ -6,10 +6,10 @@ and whatever the server commits meanwhile. It takes no lock that anybody would w
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from actors.database.errors import DatabaseError
+from actors.storage.moment import one_moment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -25,8 +25,7 @@ LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 # Each page is found by its keys. Left to itself the planner would rather read all the transfers of
 # a large world for each.
-_BEGIN = """
-begin transaction isolation level repeatable read read only;
+_BY_KEYS = """
 set local enable_seqscan = off;
 set local enable_hashjoin = off;
 set local enable_mergejoin = off;
@@ -119,10 +118,6 @@ async def open_snapshot(connection: Connection) -> AsyncGenerator[Snapshot]:
     Raises:
         DatabaseError: the database is away or fails, here or in any of the snapshot's methods.
     """
-    await connection.run(lambda session: session.execute(_BEGIN))
-    try:
+    async with one_moment(connection):
+        await connection.run(lambda session: session.execute(_BY_KEYS))
         yield Snapshot(connection)
-    finally:
-        # A lost connection has rolled back already.
-        with suppress(DatabaseError):
-            await connection.run(lambda session: session.execute("rollback"))
